@@ -1,0 +1,96 @@
+"""``archive``: the table of contents of the command line. Each command is a file in ``crawler/commands``.
+
+Commands are imported only when they run, so that ``archive --help`` stays as quick as bare Python.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from crawler.errors import Interrupted, OutlastError
+
+COMMANDS = {
+    "crawl": ("crawl", "Save a whole site; the same command resumes."),
+    "resume": ("resume", "Go on with an interrupted crawl."),
+    "detect": ("detect", "Say which platform a site is, and why."),
+    "status": ("status", "Say what a collection holds and what it lacks, also while it is crawled."),
+    "verify": ("verify", "Prove that a collection or WARC file is whole."),
+    "demo": ("demo", "Crawl a replica of a dead platform on this machine."),
+    "doctor": ("doctor", "Check this installation."),
+    "completion": ("completion", "Print the shell completion script."),
+}
+
+
+def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value:
+        from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - only --version asks
+
+        try:
+            click.echo(f"archive, version {version('outlast')}")
+        except PackageNotFoundError:
+            click.echo("archive, from a checkout that is not installed")
+        ctx.exit()
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and one line, and imports one when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"crawler.commands.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "OUTLAST"})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Say which version this is.")
+def archive() -> None:
+    """Save a social platform's public posts and media before it goes dark.
+
+    \b
+    archive crawl parler.com        save it; run it again to resume
+    archive status parler.com       what is held, what is missing
+    archive verify parler.com       prove that every byte is as it was
+    archive demo                    try all of it on this machine
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command and exit with its documented code."""
+    try:
+        result: Any = archive.main(args=arguments, prog_name="archive", standalone_mode=False)
+    except click.exceptions.Exit as e:
+        sys.exit(e.exit_code)
+    except click.ClickException as e:
+        e.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        _say(str(Interrupted()))
+        sys.exit(Interrupted.exit_code)
+    except OutlastError as e:
+        _say(str(e))
+        sys.exit(e.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    sys.exit(result if isinstance(result, int) else 0)
+
+
+def _say(message: str) -> None:
+    click.echo(f"archive: {message}", err=True)
+
+
+if __name__ == "__main__":
+    main()

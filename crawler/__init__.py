@@ -1,0 +1,1 @@
+"""Outlast's engine: capture, WARC, frontier, politeness, coverage and the processes that join them."""

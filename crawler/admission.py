@@ -1,0 +1,101 @@
+"""Which fetches the frontier takes and hands out: scope and exclusions when offered, exclusions and robots when leased."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from crawler.frontier.interface import Refusal
+from crawler.model import Covered, Fetch, Gate, Settlement, Standing
+from crawler.politeness.robots import Rules, robots_url
+from crawler.scope import Scope, host_of, origin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from crawler.config import Config
+    from crawler.frontier.interface import Frontier
+    from crawler.model import Seed
+    from spiders.base import PlatformSpider
+
+log = logging.getLogger("outlast.admission")
+
+#: Refusals that are simply the rest of the web, not something this platform has and we lack.
+_ELSEWHERE = frozenset({"other site", "not http", "not a URL"})
+
+
+class Admission:
+    """Scope, exclusions and robots of one crawl."""
+
+    def __init__(self, spider: type[PlatformSpider], seed: Seed, config: Config, frontier: Frontier) -> None:
+        territory = spider.territory(seed)
+        offsite = {"requisites"} if config.offsite == "requisites" else set()
+        self._scope = Scope(
+            hosts=frozenset(territory.hosts) | {host_of(seed.url)} | set(config.listed_hosts),
+            suffixes=territory.suffixes, paths=territory.paths,
+            home=host_of(seed.url), open_lanes=frozenset({"robots"} | offsite), include=config.include,
+            exclude=config.exclude,
+        )  # fmt: skip
+        self._policy = config.robots
+        self._frontier = frontier
+        self._rules: dict[str, Rules] = {}
+        self._robots_callback = "parse_robots_txt" if hasattr(spider, "parse_robots_txt") else None
+
+    def admitted(self, fetches: Iterable[Fetch]) -> Iterator[Fetch]:
+        """Yield the fetches that belong."""
+        return (f for f in fetches if not self._scope.refuses(f))
+
+    def sift(self, settlement: Settlement) -> Settlement:
+        """Return a settlement without the outlinks that do not belong; what the platform has of them is counted."""
+        kept: list[Fetch] = []
+        refused: list[Covered] = []
+        for fetch in settlement.outlinks:
+            reason = self._scope.refuses(fetch)
+            if not reason:
+                kept.append(fetch)
+            elif reason not in _ELSEWHERE and fetch.covers is not None:
+                refused.append(_refused(fetch, Standing.EXCLUDED, reason))
+        if len(kept) == len(settlement.outlinks):
+            return settlement
+        return replace(settlement, outlinks=tuple(kept), coverage=(*settlement.coverage, *refused))
+
+    def admit(self, fetch: Fetch) -> Refusal | None:
+        """Say, when a fetch is about to be leased, why it may not be; None where it may."""
+        reason = self._scope.refuses(fetch)
+        if reason:
+            return Refusal(reason=reason, standing=Standing.EXCLUDED)
+        if self._policy != "ignore" and fetch.lane != "robots" and not self._allowed(fetch.url):
+            if self._policy == "obey":
+                return Refusal(reason="robots", standing=Standing.REFUSED)
+            log.info("robots.txt would have refused %s", fetch.url)
+        return None
+
+    def gate_for(self, place: str) -> Fetch | None:
+        """Return the fetch that must be settled before an origin is asked for anything else."""
+        if self._policy == "ignore":
+            return None
+        return Fetch(url=robots_url(place), lane="robots", callback=self._robots_callback, cursor={"origin": place}, sweep=True)
+
+    def learn(self, gates: Iterable[Gate]) -> None:
+        """Take in the rules of robots.txt files just settled; the first for an origin holds."""
+        for gate in gates:
+            self._rules.setdefault(gate.origin, Rules(gate.rules))
+            if not gate.readable:
+                log.warning("%s/robots.txt was never readable; its pages wait (--robots ignore goes on)", gate.origin)
+
+    def _allowed(self, url: str) -> bool:
+        place = origin(url)
+        rules = self._rules.get(place)
+        if rules is None:
+            gate = self._frontier.gate(place)
+            if gate is None:
+                return True
+            rules = self._rules[place] = Rules(gate.rules)
+        return rules.allowed(url)
+
+
+def _refused(fetch: Fetch, standing: Standing, reason: str) -> Covered:
+    assert fetch.covers is not None
+    kind, thing = fetch.covers
+    return Covered(kind=kind, id=thing, standing=standing, day=fetch.day, reason=reason, url=fetch.url)

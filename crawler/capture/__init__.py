@@ -1,0 +1,1 @@
+"""Exact capture of HTTP exchanges: framing, connections, TLS, proxies, spool."""

@@ -1,0 +1,186 @@
+"""The directory of one archive: its marker, its lock, its format version, and every path in it.
+
+    DIR/
+      collection.json          what this is: format version, id, seed, platform
+      lock                     held with flock by the one run that may write
+      frontier.sqlite          every known fetch and where it stands
+      warcs/NAME.warc.gz       sealed segments; NAME.warc.gz.open while being written
+      indexes/NAME.cdxj        one sorted CDXJ file a segment
+      manifest.jsonl           one hash-chained line a sealed segment
+      spool/                   big bodies on their way into a record; swept at every start
+      logs/crawl.log           what happened, for people
+
+A collection holds no absolute path and can be moved or copied while nobody writes to it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import uuid
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
+
+from crawler.errors import Locked, NoCollection, NotACollection, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from crawler.model import Seed, SegmentClass
+
+FORMAT = 1
+OPEN_SUFFIX = ".open"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marker:
+    """The content of ``collection.json``."""
+
+    format: int
+    id: str
+    created: str
+    #: The first is the one the collection is named after.
+    seeds: list[str]
+    platform: str
+    options: dict[str, str] = field(default_factory=dict)
+    since: str | None = None
+    until: str | None = None
+
+    @property
+    def seed(self) -> str:
+        return self.seeds[0]
+
+
+class Collection:
+    """A collection on disk. ``create`` makes one, ``open`` finds one; neither takes the lock."""
+
+    def __init__(self, root: Path, marker: Marker) -> None:
+        self.root = root
+        self.marker = marker
+        self.warcs = root / "warcs"
+        self.indexes = root / "indexes"
+        self.manifest = root / "manifest.jsonl"
+        self.frontier = root / "frontier.sqlite"
+        self.spool = root / "spool"
+        self.log = root / "logs" / "crawl.log"
+
+    @classmethod
+    def open(cls, root: Path) -> Self:
+        """Open an existing collection.
+
+        Raises NoCollection where there is no such directory, NotACollection where it is something else, and
+        UsageError where it was made by a newer Outlast.
+        """
+        path = root / "collection.json"
+        if not root.exists():
+            raise NoCollection(f"There is no collection at {root}.")
+        if not path.is_file():
+            raise NotACollection(f"{root} is not an Outlast collection (it has no collection.json).")
+        try:
+            facts: dict[str, Any] = json.loads(path.read_text("utf-8"))
+            version = int(facts["format"])
+            if version > FORMAT:
+                raise UsageError(f"{root} has collection format {version}; this Outlast reads up to {FORMAT}: update it.")
+            marker = Marker(**facts)
+        except (ValueError, KeyError, TypeError) as e:
+            raise NotACollection(f"{path} is not readable as a collection marker: {e}") from e
+        return cls(root, marker)
+
+    @classmethod
+    def create(cls, root: Path, seed: Seed, platform: str) -> Self:
+        """Make a new, empty collection; ``root`` must be missing or empty."""
+        if root.exists() and (not root.is_dir() or any(root.iterdir())):
+            raise NotACollection(f"{root} exists and is not an Outlast collection; name another with --into.")
+        marker = Marker(
+            format=FORMAT, id=uuid.uuid4().hex[:12], created=datetime.now(UTC).isoformat(timespec="seconds"), seeds=[seed.url],
+            platform=platform, options=seed.options, since=seed.since, until=seed.until,
+        )  # fmt: skip
+        made = cls(root, marker)
+        try:
+            for folder in (made.warcs, made.indexes, made.spool, made.log.parent):
+                folder.mkdir(parents=True, exist_ok=True)
+            made._write_marker()
+        except OSError as e:
+            raise UsageError(f"{root} cannot be written: {e.strerror}.") from e
+        return made
+
+    def add_seed(self, seed: Seed) -> None:
+        """Let a further seed belong to this collection."""
+        self.marker = replace(self.marker, seeds=[*self.marker.seeds, seed.url])
+        self._write_marker()
+
+    def _write_marker(self) -> None:
+        text = json.dumps(asdict(self.marker), indent=2, ensure_ascii=False)
+        part = self.root / "collection.json.part"
+        with part.open("w", encoding="utf-8") as out:
+            out.write(text + "\n")
+            out.flush()
+            os.fsync(out.fileno())
+        part.rename(self.root / "collection.json")
+        sync_directory(self.root)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the collection for writing. Raises Locked at once if another run holds it."""
+        with (self.root / "lock").open("a+") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as e:
+                handle.seek(0)
+                holder = handle.read().strip()
+                raise Locked(f"{self.root} is in use by another run{f' (pid {holder})' if holder else ''}.") from e
+            handle.truncate(0)
+            handle.write(str(os.getpid()))
+            handle.flush()
+            yield
+
+    def is_locked(self) -> bool:
+        """Say whether a run holds this collection now."""
+        try:
+            with (self.root / "lock").open("r") as handle:
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return False
+
+    @property
+    def name(self) -> str:
+        """The part of a segment name that says which collection it is from: the seed's host."""
+        return re.sub(r"[^A-Za-z0-9.]+", "_", urlsplit(self.marker.seed).hostname or "site")
+
+    def segment_name(self, serial: int, worker: str, segment_class: SegmentClass) -> str:
+        """Return the file name of a new segment, without ``.open``."""
+        stamp = datetime.now(UTC).strftime("%Y%m%d%H%M%S")
+        return f"OUTLAST-{self.name}-{stamp}-{serial:05d}-{worker}-{segment_class.value}.warc.gz"
+
+    def open_segments(self) -> list[Path]:
+        """Return the segments still being written, or left so by a crash, oldest first."""
+        return sorted(self.warcs.glob(f"*.warc.gz{OPEN_SUFFIX}"))
+
+    def sealed_segments(self) -> list[Path]:
+        """Return the sealed segments, oldest first."""
+        return sorted(self.warcs.glob("*.warc.gz"))
+
+
+def default_root(seed: Seed) -> Path:
+    """Return ``./<host>[-path]``, where a crawl of this seed goes without ``--into``."""
+    parts = urlsplit(seed.url)
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{parts.netloc}{parts.path}".replace(":", "-").replace("/", "-"))
+    return Path(slug.strip("-.")[:120] or "site")
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,129 @@
+"""What every command shares: --json, -q/-v, --config, and how it speaks.
+
+People read standard error; with ``--json`` programs read JSON lines on standard output, the last of them the
+summary. Values come from flags, then the environment (OUTLAST_<COMMAND>_<OPTION>), then the TOML file, then defaults.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from crawler.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """Where a command's words go."""
+
+    json: bool
+    quiet: bool
+    verbose: bool
+
+    def say(self, text: str = "") -> None:
+        """Tell people something."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+    def result(self, text: str = "") -> None:
+        """Print an answer: on standard output, unless that belongs to JSON."""
+        click.echo(text, err=self.json)
+
+    def event(self, message_type: str, **facts: Any) -> None:
+        """Tell programs something."""
+        if self.json:
+            click.echo(json.dumps({"message_type": message_type, **facts}, ensure_ascii=False))
+
+    def summary(self, **facts: Any) -> None:
+        """Print the one line that ends every command under ``--json``."""
+        self.event("summary", **facts)
+
+
+def common(function: F) -> F:
+    """Add the options that every command has."""
+    for option in (
+        click.option("--config", type=click.Path(dir_okay=False), is_eager=True, expose_value=False, callback=_read_config,
+                     help="TOML file of defaults, a table for each command. [default: outlast/config.toml in the XDG config folder]"),
+        click.option("-v", "--verbose", is_flag=True, help="Say more."),
+        click.option("-q", "--quiet", is_flag=True, help="Say nothing but the result and errors."),
+        click.option("--json", "as_json", is_flag=True, help="JSON lines on standard output, a summary last."),
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+def console_from(options: dict[str, Any]) -> Console:
+    """Take the common options out of a command's arguments."""
+    return Console(options.pop("as_json"), options.pop("quiet"), options.pop("verbose"))
+
+
+def _read_config(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    path = Path(value) if value else _default_config()
+    if value is None and not path.is_file():
+        return
+    try:
+        tables = tomllib.loads(path.read_text("utf-8"))
+    except OSError as e:
+        raise UsageError(f"{path}: {e.strerror}.") from e
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+        raise UsageError(f"{path}: {e}") from e
+    mine = tables.get(ctx.info_name or "", {})
+    known = {p.name: p for p in ctx.command.params}
+    for name in mine:
+        if name.replace("-", "_") not in known:
+            raise UsageError(f"{path}: [{ctx.info_name}] has no setting {name!r}.")
+    ctx.default_map = {name.replace("-", "_"): value for name, value in mine.items()}
+
+
+def _default_config() -> Path:
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "outlast" / "config.toml"
+
+
+def is_terminal() -> bool:
+    """Say whether progress bars make sense."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def size(count: float) -> str:
+    """Return bytes as people read them."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def duration(text: str) -> float:
+    """Return seconds from ``90``, ``15m``, ``2h``, ``1d``. Raises UsageError."""
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    number, unit = (text[:-1], text[-1]) if text and text[-1] in units else (text, "s")
+    try:
+        seconds = float(number) * units[unit]
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds < 1e9:
+        raise UsageError(f"{text!r} is not a duration; write 90, 15m, 2h or 1d.")
+    return seconds
+
+
+def byte_count(text: str) -> int:
+    """Return bytes from ``500``, ``20MB``, ``1GiB``. Raises UsageError."""
+    units = {"": 1, "B": 1, "K": 1e3, "KB": 1e3, "M": 1e6, "MB": 1e6, "G": 1e9, "GB": 1e9, "T": 1e12, "TB": 1e12,
+             "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}  # fmt: skip
+    number = text.rstrip("BbIiKkMmGgTt")
+    try:
+        return int(float(number) * units[text[len(number) :].upper()])
+    except (ValueError, KeyError) as e:
+        raise UsageError(f"{text!r} is not a size; write 500MB or 1GiB.") from e

@@ -1,0 +1,174 @@
+"""``archive crawl``: from a domain to a collection, and on from wherever the last run stopped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from crawler.commands.console import Console, byte_count, common, console_from, duration, size
+from crawler.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from crawler.collection import Collection
+    from crawler.config import Config
+    from crawler.model import Seed
+    from crawler.supervise import Report
+
+EXIT_CODES = """
+\b
+Exit status
+  0  complete: everything the site admitted to is accounted for
+  2  usage, or --into is a directory that is no collection of ours
+  3  finished, but some items failed or are parked
+  5  another run holds this collection
+  6  a segment is damaged
+  7  --limit or --max-time reached; the same command goes on
+  8  disk or --max-bytes reached; the same command goes on
+  9  the site cannot be reached, refuses, or is gone
+  130  interrupted, state saved; the same command goes on
+"""
+
+#: Settings that belong to one run and are not remembered for the next.
+PER_RUN = frozenset({"limit", "max_time", "max_bytes"})
+
+
+def options_of_a_crawl(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that ``crawl`` and ``resume`` share."""
+    for option in reversed((
+        click.option("--contact", default="", help="How the site's operator can reach you; goes into the User-Agent."),
+        click.option("--operator", default="", help="Who crawls, for the warcinfo."),
+        click.option("--purpose", default="", help="Why, for the warcinfo."),
+        click.option("--user-agent", default="", help="Send this User-Agent instead of our own."),
+        click.option("--robots", type=click.Choice(["obey", "ignore", "observe"]), default="obey", show_default=True,
+                     help="What robots.txt means: obey it; ignore it; or fetch all the same and record what it would have refused."),
+        click.option("--include", multiple=True, metavar="REGEX", help="Fetch only URLs that match (the seed always)."),
+        click.option("--exclude", multiple=True, metavar="REGEX", help="Never fetch URLs that match."),
+        click.option("--offsite", type=click.Choice(["none", "requisites"]), default="requisites", show_default=True,
+                     help="Whether images, styles and scripts of pages may come from other hosts."),
+        click.option("--limit", type=click.IntRange(0), default=0, metavar="N", help="Stop after N captures (exit 7)."),
+        click.option("--max-time", default="0", metavar="TIME", help="Stop after 90, 15m, 2h, 1d (exit 7)."),
+        click.option("--max-bytes", default="0", metavar="SIZE", help="Stop after 500MB, 1GiB on the wire (exit 8)."),
+        click.option("--rate", type=click.FloatRange(0), default=0.0, help="At most so many requests a second per host. [default: adaptive]"),
+        click.option("--concurrency", type=click.IntRange(1, 1024), default=16, show_default=True, help="At most so many requests at once per host."),
+        click.option("--delay", type=click.FloatRange(0), default=0.0, help="Seconds between requests to one host. [default: adaptive]"),
+        click.option("--seal-every", default="15m", show_default=True, metavar="TIME", help="Seal a segment after this long."),
+        click.option("--segment-size", default="1GiB", show_default=True, metavar="SIZE", help="Seal a segment at this size."),
+        click.option("--ca-cert", type=click.Path(exists=True, dir_okay=False), default=None, help="Trust this CA (PEM) as well."),
+        click.option("--insecure", is_flag=True, help="Do not verify certificates; every warcinfo then says so."),
+        click.option("--proxy", default="", metavar="URL", help="http://, https://, socks5:// or socks5h:// proxy."),
+        click.option("--resolve", multiple=True, metavar="HOST:PORT:ADDR", help="Use this address for a host, as curl's --resolve."),
+        click.option("--connect-to", multiple=True, metavar="H1:P1:H2:P2", help="Connect to H2:P2 for H1:P1, as curl's --connect-to."),
+        click.option("--allow-private", multiple=True, metavar="CIDR", help="Private addresses that may be connected to."),
+        click.option("--bind-address", default="", metavar="ADDR", help="Connect from this local address."),
+        click.option("--disk-reserve", default="256MiB", show_default=True, metavar="SIZE", help="Stop while this much disk is left (exit 8)."),
+    )):  # fmt: skip
+        function = option(function)
+    return function
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("domain", required=False)
+@click.option("--into", type=click.Path(file_okay=False), help="The collection's directory. [default: ./<host>[-path]]")
+@click.option("-i", "--input", "listing", type=click.File("r"), help="File of URLs to fetch as well, one a line; - is stdin.")
+@click.option("--platform", default="", help="Take the site for this platform instead of detecting it.")
+@click.option("--since", default=None, metavar="DATE", help="Only posts from this instant on (ISO 8601, UTC).")
+@click.option("--until", default=None, metavar="DATE", help="Only posts before this instant (ISO 8601, UTC).")
+@click.option("--option", "spider_options", multiple=True, metavar="NAME=VALUE", help="A setting of the platform's spider.")
+@click.option("--add-seed", is_flag=True, help="Crawl this seed into a collection that began with another.")
+@options_of_a_crawl
+@common
+def crawl(
+    domain: str | None, into: str | None, listing: Any, platform: str, since: str | None, until: str | None,
+    spider_options: tuple[str, ...], add_seed: bool, **options: Any,
+) -> int:  # fmt: skip
+    """Save a whole site: recognise the platform at DOMAIN (a host, host:port or URL), walk its public posts and
+    media, and record every exchange into WARC files. Run the same command again and it goes on where it stopped.
+    """
+    from crawler.commands.running import Order, carry_out  # noqa: PLC0415 - heavy, and not for --help
+
+    console = console_from(options)
+    urls = _listed(listing)
+    if domain is None and not urls:
+        raise UsageError("Say what to crawl: archive crawl example.org (or -i FILE with URLs).")
+    order = Order(
+        seed=_seed(domain or urls[0], since, until, spider_options), into=into, urls=urls, platform=platform,
+        add_seed=add_seed, config=config_from(options),
+    )  # fmt: skip
+    return carry_out(order, console)
+
+
+def config_from(options: dict[str, Any]) -> Config:
+    """Return the Config of a run, with where each value came from."""
+    from crawler.config import Config  # noqa: PLC0415
+
+    ctx = click.get_current_context()
+    renamed = {"segment_size": "segment_bytes", "insecure": "verify"}
+    sources = {
+        renamed.get(name, name): source.name.lower()
+        for name in options
+        if (source := ctx.get_parameter_source(name)) is not None and source.name != "DEFAULT"
+    }
+    values = dict(options)
+    values["verify"] = not values.pop("insecure")
+    values["segment_bytes"] = byte_count(values.pop("segment_size"))
+    for name in ("max_bytes", "disk_reserve"):
+        values[name] = byte_count(values[name])
+    for name in ("max_time", "seal_every"):
+        values[name] = duration(values[name])
+    values["ca_cert"] = _absolute(values["ca_cert"])
+    _check_networks(values["allow_private"])
+    return Config(**values, sources=sources)
+
+
+def _absolute(path: str | None) -> str:
+    from pathlib import Path  # noqa: PLC0415
+
+    return str(Path(path).absolute()) if path else ""
+
+
+def _check_networks(networks: tuple[str, ...]) -> None:
+    from ipaddress import ip_network  # noqa: PLC0415
+
+    for text in networks:
+        try:
+            ip_network(text)
+        except ValueError as e:
+            raise UsageError(f"--allow-private: {e}") from e
+
+
+def _seed(text: str, since: str | None, until: str | None, options: tuple[str, ...]) -> Seed:
+    from dataclasses import replace  # noqa: PLC0415
+
+    from crawler.scope import seed_from  # noqa: PLC0415
+
+    pairs = [option.partition("=") for option in options]
+    if any(not equals for _, equals, _ in pairs):
+        raise UsageError("--option wants NAME=VALUE.")
+    return replace(
+        seed_from(text), since=_instant(since, "--since"), until=_instant(until, "--until"),
+        options={name: value for name, _, value in pairs},
+    )  # fmt: skip
+
+
+def _instant(text: str | None, flag: str) -> str | None:
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    if text is None:
+        return None
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError as e:
+        raise UsageError(f"{flag} {text!r} is not a date; write 2021-01-06 or 2021-01-06T12:00Z.") from e
+    when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+    return when.isoformat()
+
+
+def _listed(listing: Any) -> tuple[str, ...]:
+    if listing is None:
+        return ()
+    lines = (line.strip() for line in listing)
+    return tuple(line for line in lines if line and not line.startswith("#"))

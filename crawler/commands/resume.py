@@ -1,0 +1,27 @@
+"""``archive resume``: go on with a crawl, from its directory alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from crawler.commands.console import common, console_from
+from crawler.commands.crawl import EXIT_CODES, config_from, options_of_a_crawl
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("directory", type=click.Path(file_okay=False))
+@options_of_a_crawl
+@common
+def resume(directory: str, **options: Any) -> int:
+    """Go on with the interrupted crawl in DIRECTORY, with the settings it had; what is typed here wins."""
+    from crawler.collection import Collection  # noqa: PLC0415 - heavy, and not for --help
+    from crawler.commands.running import Order, carry_out  # noqa: PLC0415
+    from crawler.model import Seed  # noqa: PLC0415
+
+    console = console_from(options)
+    marker = Collection.open(Path(directory)).marker
+    seed = Seed(url=marker.seed, since=marker.since, until=marker.until, options=marker.options)
+    return carry_out(Order(seed=seed, into=directory, config=config_from(options)), console)

@@ -1,0 +1,230 @@
+"""How ``crawl``, ``resume`` and ``demo`` run a crawl and tell of it: open or make the collection, run, report."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+import time
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from tqdm import tqdm
+
+from crawler.collection import Collection, default_root
+from crawler.commands.console import Console, is_terminal, size
+from crawler.commands.crawl import PER_RUN
+from crawler.commands.status import coverage_line, trouble
+from crawler.config import Config
+from crawler.errors import Interrupted, UsageError
+from crawler.frontier.sqlite import SqliteFrontier
+from crawler.probe import Site, probe
+from crawler.provenance import user_agent
+from crawler.scope import canonical, host_of
+from crawler.supervise import Report, Supervisor
+from spiders.registry import get
+
+if TYPE_CHECKING:
+    from crawler.frontier.interface import Stats
+    from crawler.model import Seed
+
+#: Seconds between progress lines where there is no terminal.
+LINE_EVERY = 30.0
+log = logging.getLogger("outlast.crawl")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What the user asked for."""
+
+    seed: Seed
+    config: Config
+    into: str | None = None
+    urls: tuple[str, ...] = ()
+    platform: str = ""
+    add_seed: bool = False
+
+
+def carry_out(order: Order, console: Console) -> int:
+    """Run a crawl to its end and return the exit code."""
+    config = replace(order.config, user_agent=user_agent(order.config))
+    root = Path(order.into) if order.into else default_root(order.seed)
+    collection, site = _open(root, order, config, console)
+    with collection.lock():
+        log_to(collection)
+        frontier = SqliteFrontier(collection.frontier)
+        try:
+            report = _run(order, collection, frontier, config, site, console)
+        finally:
+            frontier.close()
+    return _tell(report, collection, console)
+
+
+def _open(root: Path, order: Order, config: Config, console: Console) -> tuple[Collection, Site | None]:
+    """Open the collection at ``root``, or recognise the site and make one."""
+    if (root / "collection.json").is_file():
+        collection = Collection.open(root)
+        if canonical(order.seed.url) not in collection.marker.seeds:
+            if not order.add_seed:
+                raise UsageError(
+                    f"{root} holds {collection.marker.seed}, not {order.seed.url}; name another directory with --into, "
+                    "or add this seed to it with --add-seed."
+                )
+            collection.add_seed(order.seed)
+        return collection, None
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise UsageError(f"{root} exists and is not an Outlast collection; name another with --into.")
+    site = asyncio.run(probe(order.seed, config, order.platform))
+    console.say(f"{host_of(order.seed.url)}: {site.title} ({'; '.join(site.reasons)})")
+    console.event("detected", platform=site.platform, confidence=site.confidence, reasons=list(site.reasons))
+    if not config.contact and not site.is_local:
+        console.say("Tip: --contact you@example.org tells the operator of the site how to reach you.")
+    return Collection.create(root, order.seed, site.platform), site
+
+
+def _run(
+    order: Order, collection: Collection, frontier: SqliteFrontier, config: Config, site: Site | None, console: Console
+) -> Report:
+    config = _remembered(frontier, config)
+    marker = collection.marker
+    config = replace(config, listed_hosts=tuple(sorted({host_of(u) for u in (*order.urls, *marker.seeds)})))
+    seed = replace(order.seed, url=marker.seed, since=marker.since, until=marker.until, options=marker.options)
+    view = _Progress(console)
+    supervisor = Supervisor(collection, frontier, config, seed, get(marker.platform), progress=view.show)
+    if site is not None:
+        site.record(collection, frontier, config)
+    supervisor.list_urls(order.urls)
+    try:
+        return asyncio.run(_until_stopped(supervisor, seed, config, site, console))
+    finally:
+        view.close()
+
+
+async def _until_stopped(
+    supervisor: Supervisor, seed: Seed, config: Config, site: Site | None, console: Console
+) -> Report:
+    """Run the supervisor; the first Ctrl-C stops it in good order, the second at once."""
+    presses = 0
+
+    def pressed() -> None:
+        nonlocal presses
+        presses += 1
+        if presses == 1:
+            console.say("\nStopping: finishing what is in flight (Ctrl-C again to stop at once; nothing is lost).")
+            supervisor.stop(Interrupted())
+        else:
+            supervisor.kill()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, pressed)
+
+    async def reachable() -> None:
+        if site is None:
+            await probe(seed, config, supervisor.spider.name, only_reach=True)
+
+    return await supervisor.run(reachable=reachable)
+
+
+def _remembered(frontier: SqliteFrontier, config: Config) -> Config:
+    """Return the settings of this run: what was typed, else what the last run had, else the defaults."""
+    stored = frontier.meta_get("config")
+    if stored:
+        last = msgspec.json.decode(stored, type=Config, strict=False)
+        kept = {
+            f.name: getattr(last, f.name)
+            for f in fields(Config)
+            if f.name not in config.sources and f.name not in PER_RUN and f.name != "sources"
+        }
+        for name, value in kept.items():
+            if value != getattr(config, name):
+                log.info("%s stays %r, as in the last run", name, value)
+        config = replace(config, **kept, sources={**last.sources, **config.sources})
+    frontier.meta_set("config", msgspec.json.encode(config).decode())
+    return config
+
+
+class _Progress:
+    """A tqdm bar on a terminal, one plain line every half minute elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar: tqdm[Any] | None = None
+        self._last = time.monotonic()
+
+    def show(self, stats: Stats, seconds: float) -> None:
+        """Take in new figures."""
+        known = stats.done + stats.queued + stats.leased + stats.parked + stats.failed
+        self._console.event(
+            "status", captures=stats.captures, known=known, queued=stats.queued, bytes=stats.bytes, seconds=round(seconds, 2)
+        )
+        if self._console.quiet:
+            return
+        if is_terminal():
+            self._draw(stats, known)
+        elif time.monotonic() - self._last >= LINE_EVERY:
+            self._last = time.monotonic()
+            self._console.say(
+                f"{stats.done:,} of {known:,} known done, {size(stats.bytes)}, {stats.queued:,} queued, "
+                f"{stats.parked + stats.failed:,} failed or parked, {seconds:.0f} s"
+            )
+
+    def _draw(self, stats: Stats, known: int) -> None:
+        if self._bar is None:
+            self._bar = tqdm(unit=" URLs", dynamic_ncols=True, initial=stats.done, smoothing=0.1)
+        self._bar.total = known
+        self._bar.n = stats.done
+        waits = f", {stats.parked + stats.failed} failed or parked" if stats.parked + stats.failed else ""
+        self._bar.set_postfix_str(f"{size(stats.bytes)}{waits}", refresh=False)
+        self._bar.refresh()
+
+    def close(self) -> None:
+        """Leave the bar as it stands."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _tell(report: Report, collection: Collection, console: Console) -> int:
+    """Say how it ended and return the exit code."""
+    stats = report.stats
+    unfinished = stats.failed + stats.parked + stats.blocked
+    error = report.error
+    code = error.exit_code if error else 3 if unfinished else 0
+    console.say()
+    for kind, counts in report.coverage.items():
+        console.say(coverage_line(kind, counts))
+    console.say(
+        f"{stats.captures:,} captures, {size(stats.bytes)}, in {len(collection.sealed_segments())} segments under "
+        f"{collection.root}, {report.seconds:.1f} s"
+    )
+    for note in (*report.notes, *trouble(stats)):
+        console.say(note)
+    if error:
+        console.say(f"archive: {error}")
+    elif code == 0:
+        console.say("Complete.")
+    console.summary(
+        exit_code=code, captures=stats.captures, bytes=stats.bytes, coverage=report.coverage, done=stats.done,
+        queued=stats.queued, failed=stats.failed, parked=stats.parked, excluded=stats.excluded, attempts=stats.attempts,
+        recovered=report.recovered, segments=[p.name for p in collection.sealed_segments()],
+        seconds=round(report.seconds, 3), error=str(error) if error else None, directory=str(collection.root),
+    )  # fmt: skip
+    return code
+
+
+def log_to(collection: Collection) -> None:
+    """Write what happens to the collection's log, rotated at 10 MiB."""
+    from logging.handlers import RotatingFileHandler  # noqa: PLC0415 - logging.handlers is slow to import
+
+    collection.log.parent.mkdir(exist_ok=True)
+    handler = RotatingFileHandler(collection.log, maxBytes=10 << 20, backupCount=5, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s supervisor %(name)s: %(message)s"))
+    logging.Formatter.converter = time.gmtime
+    root = logging.getLogger("outlast")
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+    root.propagate = False
+    log.info("begin: %s", " ".join(sys.argv))

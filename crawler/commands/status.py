@@ -1,0 +1,79 @@
+"""``archive status``: what a collection holds and lacks, read beside a running crawl or without one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from crawler.commands.console import Console, common, console_from, size
+
+if TYPE_CHECKING:
+    from crawler.collection import Collection
+    from crawler.frontier.interface import Stats
+
+
+@click.command(epilog="\b\nExit status\n  0  shown\n  2  the directory is no collection\n  10  there is no such directory")
+@click.argument("directory", type=click.Path(file_okay=False))
+@common
+def status(directory: str, **options: Any) -> None:
+    """Say what the collection in DIRECTORY holds and what it lacks."""
+    from crawler.collection import Collection  # noqa: PLC0415 - not for --help
+    from crawler.frontier.sqlite import SqliteFrontier  # noqa: PLC0415
+
+    console = console_from(options)
+    collection = Collection.open(Path(directory))
+    frontier = SqliteFrontier(collection.frontier, read_only=True)
+    try:
+        _show(collection, frontier.stats(), frontier.coverage(), console)
+    finally:
+        frontier.close()
+
+
+def _show(collection: Collection, stats: Stats, coverage: dict[str, dict[str, int]], console: Console) -> None:
+    marker, running = collection.marker, collection.is_locked()
+    sealed = collection.sealed_segments()
+    held = sum(path.stat().st_size for path in sealed)
+    console.result(f"{marker.seed} ({marker.platform}), {'being crawled now' if running else 'no crawl is running'}")
+    for kind, counts in coverage.items():
+        console.result(coverage_line(kind, counts))
+    console.result(
+        f"  {stats.captures:,} captures, {stats.attempts:,} attempts, {size(stats.bytes)} on the wire; "
+        f"{len(sealed)} segments sealed, {size(held)}"
+    )
+    console.result(
+        f"  {stats.done:,} done, {stats.queued:,} queued, {stats.leased:,} in flight, {stats.parked:,} parked, "
+        f"{stats.failed:,} failed, {stats.excluded:,} excluded"
+    )
+    for lane, states in stats.lanes.items():
+        if waiting := states.get("queued", 0) + states.get("leased", 0):
+            console.result(f"    {lane:<12} {states.get('done', 0):>9,} done, {waiting:,} to go")
+    for line in trouble(stats):
+        console.result(line)
+    console.summary(
+        seed=marker.seed, platform=marker.platform, running=running, captures=stats.captures, attempts=stats.attempts,
+        bytes=stats.bytes, coverage=coverage, done=stats.done, queued=stats.queued, leased=stats.leased,
+        parked=stats.parked, failed=stats.failed, excluded=stats.excluded, reasons=stats.reasons, lanes=stats.lanes,
+        segments=[path.name for path in sealed], segment_bytes=held,
+    )  # fmt: skip
+
+
+def coverage_line(kind: str, counts: dict[str, int]) -> str:
+    """Return one kind's coverage as people read it."""
+    total = sum(counts.values())
+    others = ", ".join(f"{n:,} {standing}" for standing, n in counts.items() if n and standing != "captured")
+    return f"  {kind:<10} {counts.get('captured', 0):>9,} of {total:,} captured{f'  ({others})' if others else ''}"
+
+
+def trouble(stats: Stats) -> list[str]:
+    """Return what is parked, failed or waiting on the user, a line each."""
+    lines = [
+        f"  {count:,} parked, failed or refused: {reason}"
+        for reason, count in sorted(stats.reasons.items(), key=lambda item: -item[1])[:8]
+    ]
+    lines += [
+        f"  {place}/robots.txt was never readable, so its pages wait; --robots ignore goes on without it"
+        for place in stats.unreadable
+    ]
+    return lines

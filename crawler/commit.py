@@ -1,0 +1,284 @@
+"""The join: a fetch is settled when its records are durable *and* its callback has yielded all it will.
+
+Scrapy's side is a spider middleware, because that is the one place that sees a callback end, well or badly. Every
+settled fetch, its outlinks and its coverage then reach the frontier in one transaction, after one group fsync.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from scrapy import Request
+
+from crawler.capture import spool
+from crawler.failpoint import failpoint
+from crawler.model import (
+    Account,
+    Commit,
+    Covered,
+    Fetch,
+    Gate,
+    Item,
+    Leased,
+    Location,
+    Media,
+    Post,
+    Settlement,
+    Standing,
+    State,
+)
+from crawler.settle import Ruling
+from crawler.warc.records import metadata
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable
+
+    from scrapy import Spider
+    from scrapy.crawler import Crawler
+
+    from crawler.capture.recorder import Recorded
+    from crawler.frontier.remote import RemoteFrontier
+    from crawler.response import CaptureResponse
+    from crawler.warc.rotation import Group, Segments
+
+log = logging.getLogger("outlast.commit")
+
+#: A group commit waits at most this long for company, and for at most so many fetches.
+EVERY = 0.1
+MOST = 500
+
+
+class Reads(Protocol):
+    """What the join needs of a spider."""
+
+    def to_fetch(self, request: Request, parent: CaptureResponse) -> Fetch: ...
+
+
+@dataclass(slots=True)
+class Found:
+    """What a callback yielded, sorted."""
+
+    outlinks: list[Fetch] = field(default_factory=list)
+    coverage: list[Covered] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
+    #: Why the callback did not end well.
+    error: str = ""
+
+    def add(self, spider: Reads, response: CaptureResponse, thing: object) -> None:
+        """Sort in one thing that a callback yielded."""
+        if isinstance(thing, Fetch):
+            self.outlinks.append(thing)
+        elif isinstance(thing, Covered):
+            self.coverage.append(thing)
+        elif isinstance(thing, Request):
+            self.outlinks.append(spider.to_fetch(thing, response))
+        elif isinstance(thing, Account | Post | Media):
+            self.items.append(thing)
+            if isinstance(thing, Post):
+                # Accounts and media are captured by the fetch that covers them; a post is what the page says.
+                self.coverage.append(Covered(kind=thing.kind, id=thing.id, standing=Standing.CAPTURED, url=thing.url))
+        else:
+            raise TypeError(f"a callback yielded {type(thing).__name__}; see spiders/base.py for what it may yield")
+
+
+def settlement(
+    leased: Leased, ruling: Ruling, response: CaptureResponse, found: Found, *, now: float
+) -> Settlement:
+    """Return what the frontier is told, except where the records are. Pure."""
+    fetch = leased.fetch
+    outlinks, coverage = list(found.outlinks), list(found.coverage)
+    state, reason = ruling.state, ruling.reason
+    if ruling.redirect:
+        target = response.urljoin(response.header("Location"))
+        outlinks.append(replace(fetch, url=target, via=fetch.url, hops=fetch.hops + 1, covers=_moved(fetch, target)))
+    standing = _standing(fetch, ruling)
+    if found.error:
+        state, reason = State.FAILED, f"parse: {found.error}"
+        standing = Standing.PARTIAL if standing is Standing.CAPTURED else standing
+    if fetch.covers is not None and standing is not None:
+        kind, thing = fetch.covers
+        coverage.append(
+            Covered(kind=kind, id=thing, standing=standing, day=fetch.day, reason=reason, url=fetch.url)
+        )
+    return Settlement(
+        id=leased.id, token=leased.token, state=state, reason=reason, not_before=now + ruling.wait if ruling.wait else 0.0,
+        status=response.status, outlinks=tuple(outlinks), coverage=tuple(coverage), gate=_gate(fetch, state, response),
+    )  # fmt: skip
+
+
+def _moved(fetch: Fetch, target: str) -> tuple[str, str] | None:
+    """What a redirect's target covers: itself, where the thing is a URL; else the same thing."""
+    if fetch.covers is not None and fetch.covers[1] == fetch.url:
+        return (fetch.covers[0], target)
+    return fetch.covers
+
+
+def _standing(fetch: Fetch, ruling: Ruling) -> Standing | None:
+    if ruling.redirect and fetch.covers is not None and fetch.covers[1] == fetch.url:
+        return Standing.CAPTURED
+    return ruling.standing
+
+
+def _gate(fetch: Fetch, state: State, response: CaptureResponse) -> Gate | None:
+    """Open the origin of a robots.txt that was settled; a redirect leaves it to its target."""
+    if fetch.lane != "robots" or state is State.QUEUED or 300 <= response.status < 400:
+        return None
+    from crawler.politeness.robots import gate_from  # noqa: PLC0415 - only for the one fetch in a thousand
+
+    return gate_from(fetch.cursor["origin"] if fetch.cursor else "", response.status, response.body)
+
+
+class Committer:
+    """Joins records and callbacks, and commits them in groups."""
+
+    def __init__(
+        self,
+        *,
+        frontier: RemoteFrontier,
+        segments: Segments,
+        settled: Callable[[], None],
+        committed: Callable[[], None],
+        fatal: Callable[[Exception], None],
+    ) -> None:
+        self._frontier = frontier
+        self._segments = segments
+        self._settled = settled
+        self._committed = committed
+        self._fatal = fatal
+        self._recorded: dict[int, Recorded] = {}
+        self._done: list[tuple[Settlement, Group | None]] = []
+        self._wake = asyncio.Event()
+        self._task = asyncio.create_task(self._run())
+        self._flushing = asyncio.Lock()
+
+    def recorded(self, recorded: Recorded) -> None:
+        """The records of a capture are appended; its callback runs next."""
+        self._recorded[recorded.leased.id] = recorded
+
+    async def finished(self, leased: Leased, found: Found) -> None:
+        """The callback of a capture has ended: write its metadata record and queue its settlement."""
+        recorded = self._recorded.pop(leased.id)
+        told = settlement(leased, recorded.ruling, recorded.response, found, now=time.time())
+        if recorded.group is not None and recorded.exchange is not None:
+            record = metadata(recorded.exchange, recorded.capture, leased, told, warcinfo_id=_warcinfo(recorded.group))
+            await self._segments.add(recorded.group, record)
+            told = _placed(told, recorded)
+        spool.discard(recorded.capture.body)
+        failpoint("commit.appended")
+        self._done.append((told, recorded.group))
+        self._settled()
+        if len(self._done) >= MOST:
+            self._wake.set()
+
+    def failed(self, leased: Leased, error: Exception) -> None:
+        """The recorder itself failed. A disk fault ends the worker; anything else is settled as failed."""
+        if isinstance(error, OSError):
+            self._fatal(error)
+            return
+        log.error("capture of %s failed", leased.fetch.url, exc_info=error)
+        told = Settlement(id=leased.id, token=leased.token, state=State.FAILED, reason=f"internal: {error!r}"[:500])
+        self._done.append((told, None))
+        self._settled()
+
+    async def flush(self) -> None:
+        """Make durable and commit all that is finished."""
+        async with self._flushing:
+            batch, self._done = self._done, []
+            if batch:
+                marks = await self._segments.make_durable(group for _, group in batch if group is not None)
+                await self._frontier.commit(Commit(settlements=tuple(s for s, _ in batch), low_water=marks))
+                self._committed()
+            await self._segments.retire()
+
+    async def close(self) -> None:
+        """Commit what is left and close all segments."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        await self.flush()
+        async with self._flushing:
+            await self._segments.retire(everything=True)
+
+    async def _run(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), EVERY)
+            self._wake.clear()
+            try:
+                await self.flush()
+            except (OSError, ConnectionError) as e:
+                self._fatal(e)
+                return
+
+
+def _warcinfo(group: Group) -> str:
+    return group.segment.writer.warcinfo_id
+
+
+def _placed(told: Settlement, recorded: Recorded) -> Settlement:
+    group, exchange, capture = recorded.group, recorded.exchange, recorded.capture
+    assert group is not None
+    assert exchange is not None
+    return replace(
+        told,
+        location=Location(
+            segment=group.segment.name,
+            offset=group.offset,
+            response_offset=group.response_offset,
+            response_length=group.response_length,
+        ),
+        digests=capture.digests,
+        record_id=exchange.response.id if exchange.response else "",
+        date=exchange.date,
+        is_original=recorded.is_original and not recorded.ruling.attempt and capture.truncated is None,
+        size=len(capture.head) + capture.body.size,
+    )
+
+
+class CommitMiddleware:
+    """Scrapy's view of the join: sees what each callback yields, passes nothing on, and tells the committer."""
+
+    def __init__(self, committer: Committer, spider: Reads) -> None:
+        self._committer = committer
+        self._spider = spider
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> CommitMiddleware:
+        """Build from the parts that ``worker.py`` hung on the crawler."""
+        return cls(cast("Any", crawler).parts.committer, cast("Any", crawler.spider))
+
+    async def process_spider_output(self, response: CaptureResponse, result: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        """Collect all that a callback yields, then settle its fetch."""
+        found = Found()
+        try:
+            async for thing in result:
+                found.add(self._spider, response, thing)
+        except Exception as e:
+            log.exception("the callback for %s failed", response.url)
+            found.error = f"{type(e).__name__}: {e}"[:500]
+        await self._committer.finished(_leased(response), found)
+        for nothing in ():
+            yield nothing
+
+
+def _leased(response: CaptureResponse) -> Leased:
+    assert response.request is not None
+    leased: Leased = response.request.meta["leases"][0]
+    return leased
+
+
+def read_all(spider: Any, response: CaptureResponse) -> Found:
+    """Run a capture's callback outside Scrapy, as recovery and export do."""
+    found = Found()
+    try:
+        things: Iterable[object] = spider.read(response)
+        for thing in things:
+            found.add(spider, response, thing)
+    except Exception as e:
+        log.exception("the callback for %s failed", response.url)
+        found.error = f"{type(e).__name__}: {e}"[:500]
+    return found

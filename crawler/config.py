@@ -1,0 +1,55 @@
+"""What a crawl was told to do: one typed object, filled by the command line (flags > environment > file > default)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+SEGMENT_BYTES = 1 << 30
+SEAL_EVERY = 15 * 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The settings of one run. Every field crosses to the workers as it is; none holds a secret."""
+
+    contact: str = ""
+    operator: str = ""
+    purpose: str = ""
+    user_agent: str = ""
+    platform: str = ""
+    robots: Literal["obey", "ignore", "observe"] = "obey"
+    offsite: Literal["none", "requisites"] = "requisites"
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    #: Hosts of further seeds and of a list (-i), in scope beside the platform's own.
+    listed_hosts: tuple[str, ...] = ()
+    #: Captures after which this run stops; 0 = no limit.
+    limit: int = 0
+    #: Seconds after which this run stops; 0 = no limit.
+    max_time: float = 0.0
+    #: Wire bytes after which this run stops; 0 = no limit.
+    max_bytes: int = 0
+    #: Ceilings of the pace per host; 0 = adaptive.
+    rate: float = 0.0
+    concurrency: int = 16
+    delay: float = 0.0
+    #: Exchanges in flight over all hosts of one worker.
+    in_flight: int = 64
+    segment_bytes: int = SEGMENT_BYTES
+    seal_every: float = SEAL_EVERY
+    #: Free bytes below which a crawl stops (exit code 8).
+    disk_reserve: int = 256 << 20
+    ca_cert: str = ""
+    verify: bool = True
+    proxy: str = ""
+    resolve: tuple[str, ...] = ()
+    connect_to: tuple[str, ...] = ()
+    bind_address: str = ""
+    allow_private: tuple[str, ...] = ()
+    connect_timeout: float = 15.0
+    first_byte_timeout: float = 60.0
+    idle_timeout: float = 60.0
+    total_timeout: float = 6 * 3600.0
+    #: Where each value that is not a default came from: {"robots": "commandline"}.
+    sources: dict[str, str] = field(default_factory=dict)

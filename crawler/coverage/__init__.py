@@ -1,0 +1,1 @@
+"""What the platform has against what we hold."""

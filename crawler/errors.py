@@ -1,0 +1,83 @@
+"""The errors a person can meet. The docstring of each class is its default message; each carries its exit code.
+
+OutlastError                   1
+├── UsageError                 2   what was typed cannot be done
+│   └── NotACollection         2   --into is a directory that is no collection of ours
+├── CredentialsError           4
+├── Locked                     5   another run holds the collection
+├── Damaged                    6   verify found damage
+├── TimeUp                     7   deadline or --max-time reached, resumable
+├── DiskFull                   8   disk or size limit, resumable
+├── SiteUnavailable            9   the site cannot be reached, refuses or is gone
+├── NoCollection              10
+└── Interrupted              130   stopped by the user, state saved
+"""
+
+from __future__ import annotations
+
+
+class OutlastError(Exception):
+    """Something went wrong inside Outlast."""
+
+    exit_code = 1
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").split("\n", 1)[0])
+
+
+class UsageError(OutlastError):
+    """What was asked cannot be done."""
+
+    exit_code = 2
+
+
+class NotACollection(UsageError):
+    """That directory is not an Outlast collection; name another with --into."""
+
+
+class CredentialsError(OutlastError):
+    """The credentials are missing or were refused."""
+
+    exit_code = 4
+
+
+class Locked(OutlastError):
+    """Another run holds this collection; wait for it or stop it first."""
+
+    exit_code = 5
+
+
+class Damaged(OutlastError):
+    """Verification found damage."""
+
+    exit_code = 6
+
+
+class TimeUp(OutlastError):
+    """The time limit was reached; the same command goes on from here."""
+
+    exit_code = 7
+
+
+class DiskFull(OutlastError):
+    """The disk or size limit was reached; free some space and run the same command again."""
+
+    exit_code = 8
+
+
+class SiteUnavailable(OutlastError):
+    """The site cannot be reached, refuses, or is gone."""
+
+    exit_code = 9
+
+
+class NoCollection(OutlastError):
+    """There is no such collection."""
+
+    exit_code = 10
+
+
+class Interrupted(OutlastError):
+    """Interrupted; everything captured so far is saved and the same command goes on from here."""
+
+    exit_code = 130

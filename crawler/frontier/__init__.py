@@ -1,0 +1,1 @@
+"""The durable frontier: every known fetch and where it stands."""

@@ -1,0 +1,104 @@
+-- name: buckets_due
+-- Buckets that have work now, best first.
+SELECT b.id, o.name, b.lane FROM bucket b JOIN origin o ON o.id = b.origin LEFT JOIN lane l ON l.name = b.lane
+WHERE b.round = :round AND b.queued > 0 AND b.paused = 0 AND (o.closed = 0 OR b.lane = 'robots') AND o.frozen_until <= :now
+ORDER BY coalesce(l.priority, 50), b.value DESC, b.day DESC, b.id;
+
+-- name: fetches_due
+-- The oldest due fetches of one bucket.
+SELECT id, work, attempts, token FROM fetch
+WHERE bucket = :bucket AND state = 'queued' AND not_before <= :now ORDER BY not_before, id LIMIT :n;
+
+-- name: take
+-- A queued fetch goes to a worker under a new token.
+UPDATE fetch SET state = 'leased', token = token + 1, worker = :worker, expires = :expires WHERE id = :id;
+
+-- name: find
+-- A fetch by its id.
+SELECT id, bucket, state, token, url FROM fetch WHERE id = :id;
+
+-- name: find_by_fingerprint
+-- A fetch of this round by its fingerprint.
+SELECT id, bucket, state, token, url FROM fetch WHERE round = :round AND fingerprint = :fingerprint;
+
+-- name: settle
+-- What became of a fetch; a try without a record keeps the location it had.
+UPDATE fetch SET state = :state, reason = :reason, status = :status, attempts = attempts + :tried, not_before = :not_before,
+    tried = :now, worker = NULL, expires = NULL, segment = coalesce(:segment, segment), offset = coalesce(:offset, offset),
+    response_offset = coalesce(:response_offset, response_offset), response_length = coalesce(:response_length, response_length)
+WHERE id = :id;
+
+-- name: learn
+-- A fetch becomes known, once.
+INSERT INTO fetch (round, fingerprint, bucket, method, url, work, state)
+VALUES (:round, :fingerprint, :bucket, :method, :url, :work, 'queued') ON CONFLICT (round, fingerprint) DO NOTHING;
+
+-- name: held_by
+-- What a worker holds.
+SELECT id, bucket FROM fetch WHERE state = 'leased' AND worker = :worker;
+
+-- name: held
+-- All that is held.
+SELECT id, bucket FROM fetch WHERE state = 'leased' AND worker IS NOT NULL;
+
+-- name: expired
+-- What is held for longer than agreed.
+SELECT id, bucket FROM fetch WHERE state = 'leased' AND worker IS NOT NULL AND expires < :now;
+
+-- name: put_back
+-- A leased fetch is queued again, its attempts as they were.
+UPDATE fetch SET state = 'queued', worker = NULL, expires = NULL WHERE id = :id;
+
+-- name: prolong
+-- A worker is alive.
+UPDATE fetch SET expires = :until WHERE state = 'leased' AND worker = :worker;
+
+-- name: waiting
+-- When the earliest waiting fetch is due.
+SELECT min(not_before) FROM fetch WHERE state = 'queued' AND not_before > 0;
+
+-- name: bring_forward
+-- What waits for a reason is due now.
+UPDATE fetch SET not_before = 0 WHERE state = 'queued' AND not_before > :now AND reason = :reason AND tried < :older_than;
+
+-- name: troubled
+-- Parked or failed fetches, all or those with one reason.
+SELECT id, bucket, reason FROM fetch WHERE state = :state AND state IN ('failed', 'parked')
+AND (:reason IS NULL OR reason = :reason);
+
+-- name: requeue
+-- A parked or failed fetch is tried afresh.
+UPDATE fetch SET state = 'queued', attempts = 0, not_before = 0, reason = '' WHERE id = :id;
+
+-- name: cover
+-- Where one thing stands now, before a change.
+SELECT standing, day FROM covered WHERE kind = :kind AND id = :id;
+
+-- name: cover_new
+-- A thing becomes known.
+INSERT INTO covered (kind, id, standing, day, reason, url) VALUES (:kind, :id, :standing, :day, :reason, :url);
+
+-- name: cover_forward
+-- A thing moves forward.
+UPDATE covered SET standing = :standing, reason = :reason, day = coalesce(day, :day), url = CASE WHEN :url = '' THEN url ELSE :url END
+WHERE kind = :kind AND id = :id;
+
+-- name: cover_count
+-- The counters move with the thing.
+INSERT INTO coverage (kind, day, standing, n) VALUES (:kind, :day, :standing, :n)
+ON CONFLICT (kind, day, standing) DO UPDATE SET n = n + excluded.n;
+
+-- name: gaps
+-- What is known and not captured.
+SELECT kind, id, standing, day, reason, url FROM covered WHERE standing < :captured AND (:kind IS NULL OR kind = :kind) ORDER BY kind, id;
+
+-- name: blocked
+-- What waits behind an origin whose robots.txt never could be read.
+SELECT coalesce(sum(b.queued), 0) FROM bucket b JOIN origin o ON o.id = b.origin
+WHERE b.round = :round AND b.lane <> 'robots' AND o.closed = 1 AND o.readable = 0;
+
+-- name: lanes
+-- Counts of a round by lane, in the order of lanes.
+SELECT b.lane, sum(b.queued), sum(b.leased), sum(b.done), sum(b.failed), sum(b.parked), sum(b.excluded)
+FROM bucket b LEFT JOIN lane l ON l.name = b.lane WHERE b.round = :round
+GROUP BY b.lane ORDER BY min(coalesce(l.priority, 50)), b.lane;

@@ -1,0 +1,235 @@
+"""The frontier as a worker sees it: calls over a socket to the supervisor, which alone writes.
+
+The socket is one end of a pair made by the supervisor and inherited by the worker, so there is no path to clean up,
+and end of file on it means that the supervisor is gone. Frames are a 4-byte big-endian length and msgpack.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from crawler.config import Config
+from crawler.errors import OutlastError
+from crawler.model import Commit, Lease, Seed, SegmentClass
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Awaitable, Callable
+
+#: A frame bigger than this is a fault, not a message.
+MAX_FRAME = 64 << 20
+
+
+class Ask(msgspec.Struct, tag=True, frozen=True):
+    """Worker: give me up to ``n`` fetches; ``busy`` says how many more each origin may have."""
+
+    n: int
+    busy: dict[str, int]
+    default_room: int
+
+
+class Settle(msgspec.Struct, tag=True, frozen=True):
+    """Worker: these are durable; make them so in the frontier."""
+
+    commit: Commit
+
+
+class NewSegment(msgspec.Struct, tag=True, frozen=True):
+    """Worker: name me a segment of this class."""
+
+    kind: SegmentClass
+
+
+class SegmentClosed(msgspec.Struct, tag=True, frozen=True):
+    """Worker: this segment is complete and settled."""
+
+    name: str
+
+
+class Remember(msgspec.Struct, tag=True, frozen=True):
+    """Worker: what was learned of the pace of these origins."""
+
+    pace: dict[str, Any]
+
+
+class Failed(msgspec.Struct, tag=True, frozen=True):
+    """Worker: I must stop, for this reason (an exit code and a sentence)."""
+
+    exit_code: int
+    message: str
+
+
+Call = Ask | Settle | NewSegment | SegmentClosed | Remember | Failed
+
+
+class Welcome(msgspec.Struct, tag=True, frozen=True):
+    """Supervisor, once: who you are and what to do."""
+
+    worker: str
+    root: str
+    config: Config
+    seed: Seed
+    platform: str
+    warcinfo: dict[str, str]
+    pace: dict[str, Any]
+
+
+class Granted(msgspec.Struct, tag=True, frozen=True):
+    """Supervisor: a lease, empty where nothing is due now; then ``due`` is when something may be."""
+
+    lease: Lease
+    due: float | None
+
+
+class Done(msgspec.Struct, tag=True, frozen=True):
+    """Supervisor: it is so. ``text`` answers where there is something to say."""
+
+    text: str = ""
+
+
+class Stop(msgspec.Struct, tag=True, frozen=True):
+    """Supervisor, unasked: finish what is in flight and end."""
+
+    reason: str
+
+
+class Freeze(msgspec.Struct, tag=True, frozen=True):
+    """Supervisor, unasked: leave this origin alone until then."""
+
+    origin: str
+    until: float
+    why: str
+
+
+Reply = Welcome | Granted | Done | Stop | Freeze
+
+
+class Frame(msgspec.Struct, array_like=True, frozen=True):
+    """One message; ``id`` joins a reply to its call and is 0 for what nobody asked."""
+
+    id: int
+    call: Call | None = None
+    reply: Reply | None = None
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Frame).decode
+
+
+class Wire:
+    """Frames over a stream socket."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def over(cls, sock: socket.socket) -> Wire:
+        """Take over a connected socket."""
+        return cls(*await asyncio.open_connection(sock=sock, limit=1 << 20))
+
+    async def receive(self) -> Frame | None:
+        """Return the next frame, or None at the end of the stream."""
+        try:
+            size = int.from_bytes(await self._reader.readexactly(4), "big")
+            if size > MAX_FRAME:
+                raise OutlastError(f"a frame of {size} bytes on the worker's socket")
+            return _decode(await self._reader.readexactly(size))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return None
+
+    async def send(self, frame: Frame) -> None:
+        """Send one frame."""
+        data = _encode(frame)
+        self._writer.write(len(data).to_bytes(4, "big") + data)
+        await self._writer.drain()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._writer.close()
+
+
+class RemoteFrontier:
+    """The worker's side. Calls raise ConnectionError once the supervisor is gone."""
+
+    def __init__(self, wire: Wire, *, pushed: Callable[[Reply], None], lost: Callable[[], None]) -> None:
+        self._wire = wire
+        self._pushed = pushed
+        self._lost = lost
+        self._ids = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[Reply]] = {}
+        self._closing = False
+        self._listener = asyncio.create_task(self._listen())
+
+    async def lease(self, n: int, busy: dict[str, int], default_room: int) -> Granted:
+        """Ask for work."""
+        reply = await self._call(Ask(n, busy, default_room))
+        assert isinstance(reply, Granted)
+        return reply
+
+    async def commit(self, commit: Commit) -> None:
+        """Settle fetches; on return the frontier has them durably."""
+        await self._call(Settle(commit))
+
+    async def new_segment(self, kind: SegmentClass) -> str:
+        """Register a new segment and return its name."""
+        reply = await self._call(NewSegment(kind))
+        assert isinstance(reply, Done)
+        return reply.text
+
+    async def segment_closed(self, name: str) -> None:
+        """Say that a segment may be sealed."""
+        await self._call(SegmentClosed(name))
+
+    async def remember(self, pace: dict[str, Any]) -> None:
+        """Keep what was learned of the pace."""
+        await self._call(Remember(pace))
+
+    async def failed(self, error: OutlastError) -> None:
+        """Tell the supervisor why this worker stops."""
+        await self._call(Failed(error.exit_code, str(error)))
+
+    async def close(self) -> None:
+        """Close the socket and wait for the listener."""
+        self._closing = True
+        self._wire.close()
+        self._listener.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._listener
+
+    async def _call(self, call: Call) -> Reply:
+        if self._listener.done():
+            raise ConnectionError("the supervisor is gone")
+        number = next(self._ids)
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = future
+        await self._wire.send(Frame(number, call=call))
+        return await future
+
+    async def _listen(self) -> None:
+        try:
+            while (frame := await self._wire.receive()) is not None:
+                if frame.reply is None:
+                    continue
+                if frame.id == 0:
+                    self._pushed(frame.reply)
+                elif (future := self._waiting.pop(frame.id, None)) is not None and not future.done():
+                    future.set_result(frame.reply)
+        finally:
+            for future in self._waiting.values():
+                if not future.done():
+                    future.set_exception(ConnectionError("the supervisor is gone"))
+            if not self._closing:
+                self._lost()
+
+
+async def serve(wire: Wire, answer: Callable[[Call], Awaitable[Reply]]) -> None:
+    """Answer a worker's calls, in order, until its end of the socket closes."""
+    while (frame := await wire.receive()) is not None:
+        if frame.call is not None:
+            await wire.send(Frame(frame.id, reply=await answer(frame.call)))

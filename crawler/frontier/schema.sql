@@ -1,0 +1,105 @@
+-- The frontier on SQLite. One row a fetch; everything counted is counted in a small table as it changes,
+-- so that no verb and no status ever scans the big one.
+
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE origin (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,          -- scheme://host[:port]
+    closed INTEGER NOT NULL DEFAULT 0,  -- 1 until its robots.txt is settled
+    readable INTEGER,                   -- 0 where robots.txt never was; NULL while unsettled
+    rules TEXT,                         -- the robots.txt, frozen for the round
+    follows INTEGER,                    -- another origin whose robots.txt this one's redirects to
+    frozen_until REAL NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE TABLE lane (name TEXT PRIMARY KEY, priority INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE bucket (
+    id INTEGER PRIMARY KEY,
+    round INTEGER NOT NULL,
+    lane TEXT NOT NULL,
+    origin INTEGER NOT NULL,
+    day TEXT NOT NULL,
+    value INTEGER NOT NULL,
+    paused INTEGER NOT NULL DEFAULT 0,
+    queued INTEGER NOT NULL DEFAULT 0,
+    leased INTEGER NOT NULL DEFAULT 0,
+    done INTEGER NOT NULL DEFAULT 0,
+    failed INTEGER NOT NULL DEFAULT 0,
+    parked INTEGER NOT NULL DEFAULT 0,
+    excluded INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (round, lane, origin, day, value)
+) STRICT;
+
+CREATE TABLE fetch (
+    id INTEGER PRIMARY KEY,
+    round INTEGER NOT NULL,
+    fingerprint BLOB NOT NULL,          -- 16 bytes
+    bucket INTEGER NOT NULL,
+    method TEXT NOT NULL,
+    url TEXT NOT NULL,
+    work BLOB NOT NULL,                 -- the rest of the Fetch, msgpack
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    not_before REAL NOT NULL DEFAULT 0,
+    tried REAL NOT NULL DEFAULT 0,      -- when it was last settled or tried
+    token INTEGER NOT NULL DEFAULT 0,
+    worker TEXT,
+    expires REAL,
+    reason TEXT NOT NULL DEFAULT '',
+    status INTEGER NOT NULL DEFAULT 0,
+    segment INTEGER,
+    offset INTEGER,                     -- of the request record
+    response_offset INTEGER,
+    response_length INTEGER
+) STRICT;
+
+CREATE UNIQUE INDEX fetch_known ON fetch (round, fingerprint);
+CREATE INDEX fetch_due ON fetch (bucket, not_before, id) WHERE state = 'queued';
+CREATE INDEX fetch_waiting ON fetch (not_before) WHERE state = 'queued' AND not_before > 0;
+CREATE INDEX fetch_held ON fetch (worker) WHERE state = 'leased';
+CREATE INDEX fetch_trouble ON fetch (state, reason) WHERE state IN ('failed', 'parked');
+
+CREATE TABLE segment (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    class TEXT NOT NULL,
+    worker TEXT NOT NULL,
+    state TEXT NOT NULL,                -- open, closed, sealed, removed
+    low_water INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- Groups settled above their segment's low-water mark; pruned as the mark rises.
+CREATE TABLE settled (segment INTEGER NOT NULL, offset INTEGER NOT NULL, PRIMARY KEY (segment, offset)) STRICT, WITHOUT ROWID;
+
+CREATE TABLE payload (
+    sha256 BLOB PRIMARY KEY,
+    record_id TEXT NOT NULL,
+    url TEXT NOT NULL,
+    date TEXT NOT NULL,
+    segment INTEGER NOT NULL,
+    offset INTEGER NOT NULL             -- of the response record
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE covered (
+    kind TEXT NOT NULL,
+    id TEXT NOT NULL,
+    standing INTEGER NOT NULL,
+    day TEXT,
+    reason TEXT NOT NULL DEFAULT '',
+    url TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (kind, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE coverage (
+    kind TEXT NOT NULL,
+    day TEXT NOT NULL,
+    standing INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    PRIMARY KEY (kind, day, standing)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE reason (state TEXT NOT NULL, reason TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (state, reason)) STRICT, WITHOUT ROWID;
+CREATE TABLE total (name TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE host (name TEXT PRIMARY KEY, facts TEXT NOT NULL) STRICT, WITHOUT ROWID;

@@ -1,0 +1,27 @@
+"""Where a fetch can go from where it stands. The one table that every engine and the documentation obey.
+
+    queued ──lease──► leased ──commit──► done | failed | parked | excluded
+       ▲                 │
+       └── attempt, release, reap ──┘          parked | failed ──requeue──► queued
+"""
+
+from __future__ import annotations
+
+from crawler.model import State
+
+MOVES: dict[State, frozenset[State]] = {
+    State.QUEUED: frozenset({State.LEASED, State.EXCLUDED}),
+    State.LEASED: frozenset({State.QUEUED, State.DONE, State.FAILED, State.PARKED, State.EXCLUDED}),
+    State.DONE: frozenset({State.QUEUED}),
+    State.FAILED: frozenset({State.QUEUED}),
+    State.PARKED: frozenset({State.QUEUED}),
+    State.EXCLUDED: frozenset({State.QUEUED}),
+}
+
+#: States that end a fetch's work in this round.
+FINAL = frozenset({State.DONE, State.FAILED, State.PARKED, State.EXCLUDED})
+
+
+def may(old: State, new: State) -> bool:
+    """Say whether a fetch may move from one state to another."""
+    return new in MOVES[old]

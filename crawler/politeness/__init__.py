@@ -1,0 +1,1 @@
+"""How fast a host may be asked, and what it asks us not to read."""

@@ -1,0 +1,125 @@
+"""Recognise a site: ask the few URLs that detection names, and keep every exchange as a capture."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crawler.capture.decode import response_from
+from crawler.capture.pool import Pool, PoolOptions
+from crawler.collection import OPEN_SUFFIX
+from crawler.errors import SiteUnavailable, UsageError
+from crawler.model import Capture, Fetch, Leased, Lookup, Outcome, SegmentClass, Settlement, State
+from crawler.provenance import warcinfo_fields
+from crawler.scope import host_of
+from crawler.warc.records import dns, exchange, metadata
+from crawler.warc.segment import SegmentWriter
+from spiders.detect import contradiction, is_settled, plan, recognise
+from spiders.registry import get
+
+if TYPE_CHECKING:
+    from crawler.collection import Collection
+    from crawler.config import Config
+    from crawler.frontier.sqlite import SqliteFrontier
+    from crawler.model import Seed
+    from crawler.response import CaptureResponse
+
+#: Where the probes of a new collection stand, as a lane of their own that no spider asks for.
+LANE = "probe"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A site recognised, with the exchanges that say so."""
+
+    platform: str
+    title: str
+    confidence: int
+    reasons: tuple[str, ...]
+    captures: tuple[tuple[Fetch, Capture], ...]
+    lookups: tuple[Lookup, ...] = ()
+    is_local: bool = False
+
+    def record(self, collection: Collection, frontier: SqliteFrontier, config: Config) -> None:
+        """Write the exchanges as a segment of the collection; the next run of the sealer takes it."""
+        name = collection.segment_name(0, "probe", SegmentClass.TEXT)
+        writer = SegmentWriter(
+            collection.warcs / f"{name}{OPEN_SUFFIX}", warcinfo_fields=warcinfo_fields(collection.marker, config)
+        )
+        info = writer.warcinfo_id
+        writer.append(*(dns(lookup, warcinfo_id=info) for lookup in self.lookups)) if self.lookups else None
+        for fetch, capture in self.captures:
+            leased = Leased(id=0, token=0, fetch=fetch)
+            made = exchange(capture, warcinfo_id=info, work=leased, original=None)
+            told = Settlement(id=0, token=0, state=State.DONE, reason="probe")
+            writer.append(*made.records, metadata(made, capture, leased, told, warcinfo_id=info))
+        writer.close()
+        frontier.add_segment(name, SegmentClass.TEXT, "probe")
+        frontier.commit_recovered([], {name: writer.size}, now=0.0)
+
+
+async def probe(seed: Seed, config: Config, platform: str = "", *, only_reach: bool = False) -> Site:
+    """Ask a site what it is; at most 8 requests. ``only_reach`` asks for the seed alone.
+
+    Raises SiteUnavailable where it cannot be reached, UsageError where it contradicts ``platform``.
+    """
+    if platform:
+        get(platform)
+    lookups: list[Lookup] = []
+    asked: list[tuple[Fetch, Capture]] = []
+    with tempfile.TemporaryDirectory(prefix="outlast-probe-") as spool:
+        pool = Pool(pool_options(config, seed.url, Path(spool)), on_lookup=lookups.append)
+        try:
+            for url in [seed.url] if only_reach else plan(seed.url):
+                fetch = Fetch(url=url, lane=LANE, callback="probe")
+                capture = await pool.fetch(method="GET", url=url)
+                if not asked:
+                    _check_reached(seed, capture)
+                if capture.outcome is Outcome.OK and capture.body.path is None:
+                    asked.append((fetch, capture))
+                if is_settled(_replies(asked)):
+                    break
+        finally:
+            await pool.close()
+    found = recognise(_replies(asked))
+    if platform and not only_reach and (why := contradiction(platform, found)):
+        raise UsageError(f"{why} Leave --platform out, or name {found.platform}.")
+    chosen = get(platform) if platform else get(found.platform)
+    return Site(
+        platform=chosen.name, title=chosen.title, confidence=found.confidence, reasons=found.reasons, captures=tuple(asked),
+        lookups=tuple(lookups), is_local=_is_local(asked),
+    )  # fmt: skip
+
+
+def _replies(asked: list[tuple[Fetch, Capture]]) -> list[CaptureResponse]:
+    return [response_from(fetch, capture) for fetch, capture in asked]
+
+
+def _check_reached(seed: Seed, capture: Capture) -> None:
+    if capture.outcome is Outcome.OK or capture.head:
+        return
+    what = {
+        Outcome.DNS: "its name does not resolve", Outcome.REFUSED: "it refused the connection",
+        Outcome.TLS: "its certificate or TLS is not good", Outcome.TIMEOUT: "it did not answer in time",
+        Outcome.FORBIDDEN_ADDRESS: "it is at a private address (--allow-private CIDR permits it)",
+    }.get(capture.outcome, "no usable answer came")  # fmt: skip
+    raise SiteUnavailable(f"{host_of(seed.url)} cannot be archived now: {what} ({capture.error}).")
+
+
+def _is_local(asked: list[tuple[Fetch, Capture]]) -> bool:
+    return any(capture.ip and ip_address(capture.ip.split("%")[0]).is_loopback for _, capture in asked)
+
+
+def pool_options(config: Config, seed_url: str, spool: Path) -> PoolOptions:
+    """Return how connections are made for a crawl of this seed."""
+    return PoolOptions(
+        user_agent=config.user_agent, ca_cert=Path(config.ca_cert) if config.ca_cert else None, verify=config.verify,
+        proxy=config.proxy or None, resolve=config.resolve, connect_to=config.connect_to,
+        bind_address=config.bind_address or None, private_allowed=tuple(ip_network(c) for c in config.allow_private),
+        trusted_hosts=frozenset({host_of(seed_url), *config.listed_hosts}), connect_timeout=config.connect_timeout,
+        first_byte_timeout=config.first_byte_timeout, idle_timeout=config.idle_timeout,
+        total_timeout=config.total_timeout, spool_dir=spool,
+    )  # fmt: skip

@@ -1,0 +1,137 @@
+"""Recovery: settle what a crash left written but not committed, from the WARC alone, with no network.
+
+From a segment's low-water mark on, groups that were committed are skipped; every other complete group is read by
+its spider again and committed in place. Only then is a torn tail cut off. The cost is that of what was in flight.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from crawler.capture import spool
+from crawler.capture.decode import response_from
+from crawler.collection import OPEN_SUFFIX
+from crawler.commit import read_all, settlement
+from crawler.errors import Locked
+from crawler.failpoint import failpoint
+from crawler.model import Fetch, Leased, Location, Settlement
+from crawler.settle import Answer, rule
+from crawler.warc.reader import GroupReader, Records
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from crawler.admission import Admission
+    from crawler.collection import Collection
+    from crawler.frontier.sqlite import SqliteFrontier
+    from crawler.model import Seed
+    from crawler.warc.reader import Group
+    from spiders.base import PlatformSpider
+
+log = logging.getLogger("outlast.recover")
+
+BATCH = 200
+
+
+def recover(
+    path: Path,
+    collection: Collection,
+    frontier: SqliteFrontier,
+    spider_class: type[PlatformSpider],
+    seed: Seed,
+    admission: Admission,
+) -> int:
+    """Settle the uncommitted captures of one open segment and cut off its torn tail; return how many were settled.
+
+    Raises Locked where a worker still holds the segment, OSError where the disk fails.
+    """
+    name = path.name.removesuffix(OPEN_SUFFIX)
+    spider = spider_class(seed=seed)
+    with path.open("r+b") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as e:
+            raise Locked(f"{path.name} is still being written by a worker.") from e
+        reader = GroupReader(path, start=frontier.low_water(name))
+        count = 0
+        for batch in _batches(_unsettled(reader, name, frontier, collection, spider)):
+            os.fsync(handle.fileno())
+            sifted = [(fetch, admission.sift(told)) for fetch, told in batch]
+            count += frontier.commit_recovered(sifted, {}, now=time.time())
+            admission.learn(told.gate for _, told in sifted if told.gate is not None)
+            failpoint("recover.committed")
+        if reader.end < path.stat().st_size:
+            log.warning("%s: cutting a torn tail of %d bytes (%s)", name, path.stat().st_size - reader.end, reader.torn)
+            os.truncate(path, reader.end)
+            os.fsync(handle.fileno())
+        frontier.commit_recovered([], {name: reader.end}, now=time.time())
+    if count:
+        log.info("%s: %d captures recovered", name, count)
+    return count
+
+
+def _unsettled(
+    reader: GroupReader, name: str, frontier: SqliteFrontier, collection: Collection, spider: PlatformSpider
+) -> Iterator[tuple[Fetch, Settlement]]:
+    for group in reader:
+        if group.is_complete and not frontier.is_settled_group(name, group.offset):
+            yield group.leased.fetch, _read(group, name, collection, spider)
+
+
+def _read(group: Group, name: str, collection: Collection, spider: PlatformSpider) -> Settlement:
+    """Judge, rule and read one capture as the worker would have."""
+    leased: Leased = group.leased
+    capture = group.capture(_finder(collection), collection.spool)
+    try:
+        response = response_from(leased.fetch, capture)
+        ruling = rule(
+            Answer(
+                outcome=response.outcome, status=response.status, verdict=spider.judge(response), attempt=leased.attempt,
+                location=bool(response.header("Location")), follow=leased.fetch.follow, sweep=leased.fetch.sweep,
+                truncated=response.truncated is not None,
+            )  # fmt: skip
+        )
+        if not ruling.read:
+            response.fetch = replace(leased.fetch, callback=None)
+        told = settlement(leased, ruling, response, read_all(spider, response), now=time.time())
+    finally:
+        spool.discard(capture.body)
+    return replace(
+        told,
+        location=Location(
+            segment=name, offset=group.offset, response_offset=group.response_offset, response_length=group.response_length
+        ),
+        digests=capture.digests, record_id=group.response_id, date=group.date,
+        is_original=not group.is_revisit and not ruling.attempt and capture.truncated is None,
+        size=len(capture.head) + capture.body.size,
+    )  # fmt: skip
+
+
+def _finder(collection: Collection) -> Callable[[str], tuple[Path, int] | None]:
+    """Return what says where the record with an id stands: a walk over all segments, for the rare recovered revisit."""
+    places: dict[str, tuple[Path, int]] = {}
+
+    def find(identity: str) -> tuple[Path, int] | None:
+        if not places:
+            for path in (*collection.sealed_segments(), *collection.open_segments()):
+                places.update((record.id, (path, record.offset)) for record in Records(path) if record.type == "response")
+        return places.get(identity)
+
+    return find
+
+
+def _batches(items: Iterator[tuple[Fetch, Settlement]]) -> Iterator[list[tuple[Fetch, Settlement]]]:
+    batch: list[tuple[Fetch, Settlement]] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) >= BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,1 @@
+"""Loopback doubles of platforms, for `archive demo` and the tests. They import nothing of ours."""

@@ -1,0 +1,69 @@
+"""What a spider sees of a capture: a decoded Scrapy response that knows when it was taken.
+
+The same class comes from the wire (``capture/handler.py``) and from a WARC (recovery, export), built in both
+cases by ``capture/decode.py``; a callback cannot tell which, and must not need to.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from scrapy.http import TextResponse
+
+from crawler.model import Fetch, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+#: Bytes of a decoded body that are always at hand, even when the body itself is not in memory.
+HEAD_BYTES = 4096
+
+
+class CaptureResponse(TextResponse):
+    """A captured answer, decoded.
+
+    ``body`` holds the decoded entity, or nothing where the capture was too big to keep in memory or has no
+    callback; ``head_bytes`` then still has its first 4 KiB and ``open()`` streams all of it.
+    ``status`` is 0 where no answer came, and ``outcome`` says why.
+    """
+
+    fetch: Fetch
+    captured_at: datetime
+    outcome: Outcome
+    #: Bytes of the entity on the wire (content coding kept, transfer coding removed).
+    payload_length: int
+    truncated: str | None
+    head_bytes: bytes
+
+    def __init__(  # noqa: PLR0913 - every argument is one fact of the capture
+        self,
+        url: str,
+        *,
+        fetch: Fetch,
+        captured_at: datetime,
+        outcome: Outcome = Outcome.OK,
+        payload_length: int = 0,
+        truncated: str | None = None,
+        head_bytes: bytes = b"",
+        opener: Callable[[], BinaryIO] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(url, **kwargs)
+        self.fetch = fetch
+        self.captured_at = captured_at
+        self.outcome = outcome
+        self.payload_length = payload_length
+        self.truncated = truncated
+        self.head_bytes = head_bytes or self.body[:HEAD_BYTES]
+        self._opener = opener
+
+    def open(self) -> BinaryIO:
+        """Return a new stream over the decoded entity, bounded against decompression bombs."""
+        return self._opener() if self._opener is not None else io.BytesIO(self.body)
+
+    def header(self, name: str) -> str:
+        """Return the last value of a header as Latin-1 text, or the empty string."""
+        value = self.headers.get(name)
+        return value.decode("latin-1") if value is not None else ""

@@ -1,0 +1,1 @@
+"""WARC files: records, segments, sealing, index, reading and verification."""

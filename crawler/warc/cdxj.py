@@ -1,0 +1,58 @@
+"""CDXJ: one line a record, sorted, so that a replay tool finds a capture without reading WARCs (CDXJ 0.1.0).
+
+    <surt> <YYYYMMDDhhmmss> {"url", "mime", "status", "digest", "length", "offset", "filename"}
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+from crawler.framing import parse_headers
+from crawler.warc.reader import RawRecord
+from crawler.warc.records import WARC_FIELDS
+from crawler.warc.surt import surt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+INDEXED = frozenset({"response", "revisit", "resource", "metadata"})
+_STATUS = re.compile(rb"HTTP/\S+[ \t]+(\d{3})", re.IGNORECASE)
+#: Bytes of a block that hold its HTTP head, at the most.
+_HEAD = 512 * 1024
+
+
+def line(record: RawRecord, filename: str) -> str | None:
+    """Return a record's line (with its line end), or None where its kind is not indexed.
+
+    ``request``, ``warcinfo`` and metadata in warc-fields are left out, as other indexers do.
+    """
+    kind = record.type
+    if kind not in INDEXED or (kind in {"resource", "metadata"} and record.get("Content-Type") == WARC_FIELDS):
+        return None
+    url = record.get("WARC-Target-URI")
+    facts = {"url": url, **_http(record), "digest": record.get("WARC-Payload-Digest") or record.get("WARC-Block-Digest")}
+    facts |= {"length": str(record.length), "offset": str(record.offset), "filename": filename}
+    stamp = re.sub(r"\D", "", record.get("WARC-Date"))[:14]
+    return f"{surt(url)} {stamp} {json.dumps({k: v for k, v in facts.items() if v})}\n"
+
+
+def _http(record: RawRecord) -> dict[str, str]:
+    if record.type not in {"response", "revisit"}:
+        return {"mime": _mime(record.get("Content-Type"))}
+    with record.block.open() as stream:
+        head = re.split(rb"\r?\n\r?\n", stream.read(_HEAD), maxsplit=1)[0]
+    status = _STATUS.match(head)
+    types = [value for name, value in parse_headers(head) if name.lower() == b"content-type"]
+    mime = "warc/revisit" if record.type == "revisit" else _mime(types[0].decode("latin-1")) if types else ""
+    return {"mime": mime, "status": status[1].decode() if status else ""}
+
+
+def _mime(content_type: str) -> str:
+    return re.split(r"[;\s]", content_type.strip(), maxsplit=1)[0]
+
+
+def index(lines: Iterable[str]) -> bytes:
+    """Return the lines as a sorted index file (bytewise, as ``LC_ALL=C sort``)."""
+    return b"".join(sorted(entry.encode() for entry in lines))

@@ -1,0 +1,82 @@
+"""``manifest.jsonl``: one line a sealed segment, each naming the SHA-256 of the line before it.
+
+So no segment can be changed, dropped or slipped in later without breaking the chain from there on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from crawler.collection import sync_directory
+from crawler.errors import Damaged
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: What the first line names as its predecessor.
+GENESIS = "0" * 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One sealed segment. Digests are hex, sizes bytes, dates as in WARC-Date."""
+
+    sequence: int
+    segment: str
+    segment_class: str
+    bytes: int
+    records: int
+    sha256: str
+    md5: str
+    crc32: str
+    first_date: str
+    last_date: str
+    sealed_at: str
+    prev: str
+
+
+def read(path: Path) -> list[Entry]:
+    """Return the entries; a last line that a crash left torn is not one of them.
+
+    Raises Damaged where a line is unreadable or the chain is broken.
+    """
+    entries: list[Entry] = []
+    prev = GENESIS
+    for number, text in enumerate(_whole_lines(path), 1):
+        try:
+            entry = Entry(**json.loads(text))
+        except (ValueError, TypeError) as e:
+            raise Damaged(f"{path}:{number}: not a manifest line: {e}") from e
+        if entry.prev != prev or entry.sequence != number:
+            raise Damaged(f"{path}:{number}: the chain is broken here")
+        prev = hashlib.sha256(text).hexdigest()
+        entries.append(entry)
+    return entries
+
+
+def append(path: Path, entry: Entry) -> None:
+    """Add a line durably. ``sequence`` and ``prev`` of ``entry`` must follow from ``next_link``."""
+    whole = sum(len(text) + 1 for text in _whole_lines(path))
+    with path.open("ab") as out:
+        # A torn line, left by a crash, was never acknowledged.
+        out.truncate(whole)
+        out.write(json.dumps(asdict(entry), separators=(",", ":")).encode() + b"\n")
+        out.flush()
+        os.fsync(out.fileno())
+    sync_directory(path.parent)
+
+
+def next_link(path: Path) -> tuple[int, str]:
+    """Return the sequence number and ``prev`` of the next line."""
+    lines = _whole_lines(path)
+    return len(lines) + 1, hashlib.sha256(lines[-1]).hexdigest() if lines else GENESIS
+
+
+def _whole_lines(path: Path) -> list[bytes]:
+    if not path.exists():
+        return []
+    return path.read_bytes().split(b"\n")[:-1]

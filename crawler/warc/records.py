@@ -1,0 +1,243 @@
+"""The records of a capture (WARC/1.1, ISO 28500:2017): what their headers say and which bytes are their block.
+
+Pure: nothing is written here. One capture is a *group*: request, response or revisit, metadata; all carry one
+WARC-Date, and the later ones name the request in WARC-Concurrent-To. The request also carries the work
+(``Outlast-Fetch``), because recovery needs it as soon as the response is there.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import ssl
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import msgspec
+
+from crawler.model import EMPTY_BODY, Body, Capture, Digests, Fetch, Leased, Lookup, Original, Settlement, Tls
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+IDENTICAL = "http://netpreserve.org/warc/1.1/revisit/identical-payload-digest"
+#: Header of a request record that holds the work, as one line of ASCII JSON.
+WORK = "Outlast-Fetch"
+WARC_FIELDS = "application/warc-fields"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One record before it is written: ``block`` is ``head`` followed by ``body``."""
+
+    type: str
+    id: str
+    headers: tuple[tuple[str, str], ...]
+    head: bytes = b""
+    body: Body = EMPTY_BODY
+
+    @property
+    def length(self) -> int:
+        """Bytes of the block."""
+        return len(self.head) + self.body.size
+
+    def open(self) -> BinaryIO:
+        """Return the block as a new stream; the caller closes it."""
+        if self.body.path is None:
+            return BytesIO(self.head + self.body.data)
+        return _Joined(self.head, self.body.open())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """The first records of a capture's group."""
+
+    request: Record
+    #: A response or a revisit; None where no answer came.
+    response: Record | None
+    date: str
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """The records in the order in which they are written."""
+        return (self.request,) if self.response is None else (self.request, self.response)
+
+
+def warcinfo(filename: str, fields: dict[str, str]) -> Record:
+    """Return the record that begins a segment (section 6.2)."""
+    block = _warc_fields(fields.items())
+    return _record("warcinfo", warc_date(datetime.now(UTC)), [("WARC-Filename", filename)], WARC_FIELDS, block)
+
+
+def exchange(capture: Capture, *, warcinfo_id: str, work: Leased, original: Original | None) -> Exchange:
+    """Return request and response, or request and revisit where ``original`` already has this payload."""
+    date = warc_date(capture.started)
+    request = _request(capture, date, warcinfo_id, work)
+    if not capture.head and not capture.body.size:
+        return Exchange(request=request, response=None, date=date)
+    common = [
+        ("WARC-Target-URI", capture.url), ("WARC-Concurrent-To", request.id), ("WARC-Warcinfo-ID", warcinfo_id),
+        *_connection(capture),
+    ]  # fmt: skip
+    answer = _response(capture, date, common) if original is None else _revisit(capture, date, common, original)
+    return Exchange(request=request, response=answer, date=date)
+
+
+def metadata(made: Exchange, capture: Capture, leased: Leased, told: Settlement, *, warcinfo_id: str) -> Record:
+    """Return what is to be known of a capture besides its bytes: its story, its outlinks, its SHA-1 digests."""
+    fetch = leased.fetch
+    taken = int((capture.ended - capture.started).total_seconds() * 1000)
+    fields: list[tuple[str, str]] = [
+        ("via", fetch.via or ""), ("hopsFromSeed", "L" * fetch.depth), ("fetchTimeMs", str(taken)),
+        ("outcome", capture.outcome.value), ("error", capture.error), ("settled", told.state.value), ("reason", told.reason),
+    ]  # fmt: skip
+    if capture.digests is not None:
+        fields += [
+            ("block-digest", f"sha1:{capture.digests.block_sha1}"), ("payload-digest", f"sha1:{capture.digests.payload_sha1}"),
+        ]  # fmt: skip
+    fields.append(("interim", base64.b64encode(capture.interim).decode()))
+    fields += [("outlink", f"{_one_line(link.url)} L {fetch_json(link)}") for link in told.outlinks]
+    headers = [
+        ("WARC-Target-URI", capture.url), ("WARC-Concurrent-To", made.request.id), ("WARC-Warcinfo-ID", warcinfo_id),
+    ]  # fmt: skip
+    if made.response is not None:
+        headers.append(("WARC-Refers-To", made.response.id))
+    return _record("metadata", made.date, headers, WARC_FIELDS, _warc_fields(fields))
+
+
+def dns(lookup: Lookup, *, warcinfo_id: str) -> Record:
+    """Return the evidence of one name lookup (RFC 4501 target, RFC 4027 type)."""
+    stamp = lookup.when.astimezone(UTC).strftime("%Y%m%d%H%M%S")
+    lines = [stamp, *(f"{lookup.host}. IN {'AAAA' if ':' in a else 'A'} {a}" for a in lookup.addresses)]
+    headers = [("WARC-Target-URI", f"dns:{lookup.host}"), ("WARC-Warcinfo-ID", warcinfo_id)]
+    return _record("resource", warc_date(lookup.when), headers, "text/dns", "".join(f"{x}\r\n" for x in lines).encode())
+
+
+def certificates(host: str, tls: Tls, *, warcinfo_id: str) -> Record:
+    """Return a host's certificate chain as PEM, leaf first."""
+    pem = "".join(ssl.DER_cert_to_PEM_cert(certificate) for certificate in tls.chain)
+    headers = [("WARC-Target-URI", f"tls://{host}/certificates"), ("WARC-Warcinfo-ID", warcinfo_id)]
+    return _record("resource", warc_date(datetime.now(UTC)), headers, "application/x-pem-file", pem.encode())
+
+
+def fetch_json(fetch: Fetch) -> str:
+    """Return a fetch as one line of ASCII JSON, without what is as by default."""
+    default = Fetch(url="", lane="")
+    facts: dict[str, Any] = {
+        name: getattr(fetch, name) for name in Fetch.__dataclass_fields__ if getattr(fetch, name) != getattr(default, name)
+    }
+    return _ascii_json(facts)
+
+
+def leased_from(text: str) -> Leased:
+    """Return the work that a request record carries; id and token are of no meaning any more."""
+    facts = msgspec.json.decode(text)
+    attempt = facts.pop("attempt", 0)
+    facts.pop("fingerprint", None)
+    return Leased(id=0, token=0, attempt=attempt, fetch=msgspec.convert(facts, Fetch))
+
+
+def fetch_from(text: str) -> Fetch:
+    """Return the fetch of an ``outlink`` line."""
+    return msgspec.json.decode(text, type=Fetch)
+
+
+def warc_date(when: datetime) -> str:
+    """Return a WARC-Date with microseconds (section 5.4)."""
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _request(capture: Capture, date: str, warcinfo_id: str, work: Leased) -> Record:
+    carried = {"fingerprint": work.fetch.fingerprint.hex(), "attempt": work.attempt, **msgspec.json.decode(fetch_json(work.fetch))}
+    headers = [
+        ("WARC-Target-URI", capture.url), ("WARC-Warcinfo-ID", warcinfo_id), (WORK, _ascii_json(carried)), *_connection(capture),
+    ]  # fmt: skip
+    return _record("request", date, headers, "application/http;msgtype=request", capture.request)
+
+
+def _response(capture: Capture, date: str, common: list[tuple[str, str]]) -> Record:
+    headers = [*common, *_payload(capture.digests)]
+    if capture.truncated:
+        headers.append(("WARC-Truncated", capture.truncated))
+    block = f"sha256:{capture.digests.block_sha256}" if capture.digests else ""
+    return _record("response", date, headers, "application/http;msgtype=response", capture.head, capture.body, block)
+
+
+def _revisit(capture: Capture, date: str, common: list[tuple[str, str]], original: Original) -> Record:
+    headers = [
+        *common, *_payload(capture.digests), ("WARC-Profile", IDENTICAL), ("WARC-Refers-To", original.record_id),
+        ("WARC-Refers-To-Target-URI", original.url), ("WARC-Refers-To-Date", original.date), ("WARC-Truncated", "length"),
+    ]  # fmt: skip
+    return _record("revisit", date, headers, "application/http;msgtype=response", capture.head)
+
+
+def _payload(digests: Digests | None) -> list[tuple[str, str]]:
+    return [("WARC-Payload-Digest", f"sha256:{digests.payload_sha256}")] if digests else []
+
+
+def _connection(capture: Capture) -> list[tuple[str, str]]:
+    """Return who answered, and over what (the proposed WARC-Protocol and WARC-Cipher-Suite)."""
+    told = [("WARC-IP-Address", capture.ip)] if capture.ip else []
+    told.append(("WARC-Protocol", "http/1.1"))
+    if capture.tls is not None:
+        told.append(("WARC-Protocol", capture.tls.version.lower().replace("v", "/")))
+        told.append(("WARC-Cipher-Suite", capture.tls.cipher))
+    return told
+
+
+def _record(
+    kind: str, date: str, headers: Iterable[tuple[str, str]], content_type: str, head: bytes, body: Body = EMPTY_BODY, digest: str = ""
+) -> Record:
+    identity = f"<urn:uuid:{uuid.uuid4()}>"
+    length = len(head) + body.size
+    told = (
+        ("WARC-Type", kind), ("WARC-Record-ID", identity), ("WARC-Date", date),
+        *((name, _one_line(value)) for name, value in headers),
+        ("WARC-Block-Digest", digest or _sha256(head, body)), ("Content-Type", content_type), ("Content-Length", str(length)),
+    )  # fmt: skip
+    return Record(type=kind, id=identity, headers=told, head=head, body=body)
+
+
+def _sha256(head: bytes, body: Body) -> str:
+    digest = hashlib.sha256(head)
+    with body.open() as stream:
+        while piece := stream.read(1 << 18):
+            digest.update(piece)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _warc_fields(fields: Iterable[tuple[str, str]]) -> bytes:
+    return "".join(f"{name}: {_one_line(value)}\r\n" for name, value in fields if value).encode("utf-8", "surrogateescape")
+
+
+def _one_line(text: str) -> str:
+    """Nothing crawled may begin a new header line."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+
+
+def _ascii_json(facts: dict[str, Any]) -> str:
+    text = msgspec.json.encode(facts).decode()
+    return text if text.isascii() else "".join(c if c.isascii() else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
+
+
+class _Joined(BytesIO):
+    """A head in memory followed by a file, read in sequence."""
+
+    def __init__(self, head: bytes, rest: BinaryIO) -> None:
+        super().__init__(head)
+        self._rest = rest
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(size) or self._rest.read(-1 if size is None else size)
+
+    def close(self) -> None:
+        self._rest.close()
+        super().close()

@@ -1,0 +1,263 @@
+"""One worker: a Scrapy process over leases from the supervisor. The one place where things are wired.
+
+Started as ``python -P -m crawler.worker FD`` with one end of a socket pair. It ends when the supervisor says stop,
+or at once when that socket closes: what it had not committed, recovery finds in its segments.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import uvloop
+from scrapy.crawler import AsyncCrawlerRunner, Crawler
+from scrapy.settings import Settings
+
+from crawler.capture.framing import parse_headers
+from crawler.capture.pool import Pool
+from crawler.capture.recorder import Recorder
+from crawler.collection import Collection
+from crawler.commit import Committer
+from crawler.errors import DiskFull, OutlastError
+from crawler.frontier.remote import Freeze, RemoteFrontier, Reply, Stop, Welcome, Wire
+from crawler.frontier.scheduler import WAKE, Hand
+from crawler.frontier.sqlite import SqliteFrontier
+from crawler.model import Capture, Leased, Lookup, SegmentClass, Tls
+from crawler.politeness.pace import Pace
+from crawler.politeness.ratelimit import advice
+from crawler.probe import pool_options
+from crawler.scope import origin
+from crawler.warc.records import certificates, dns
+from crawler.warc.rotation import Segments
+from spiders.registry import get
+
+if TYPE_CHECKING:
+    from crawler.config import Config
+
+log = logging.getLogger("outlast.worker")
+
+#: Seconds that exchanges in flight get to finish when a worker is told to stop.
+GRACE = 10.0
+
+
+@dataclass(slots=True)
+class Parts:
+    """What Scrapy's components find on their crawler."""
+
+    hand: Hand
+    recorder: Recorder
+    committer: Committer
+
+
+class Worker:
+    """The parts of one worker and what joins them."""
+
+    def __init__(self, wire: Wire, welcome: Welcome) -> None:
+        self.welcome = welcome
+        self.config = welcome.config
+        self.collection = Collection.open(Path(welcome.root))
+        self.stopping = asyncio.Event()
+        self.error: OutlastError | None = None
+        self.frontier = RemoteFrontier(wire, pushed=self._pushed, lost=_supervisor_gone)
+        self.known = SqliteFrontier(self.collection.frontier, read_only=True)
+        self.pace = pace_from(self.config, welcome.pace)
+        self.segments = Segments(
+            new=self._new_segment, closed=self.frontier.segment_closed, warcinfo=welcome.warcinfo,
+            max_bytes=self.config.segment_bytes, max_age=self.config.seal_every,
+        )  # fmt: skip
+        self.pool = Pool(
+            pool_options(self.config, welcome.seed.url, self.collection.spool),
+            on_lookup=self._looked_up,
+            on_chain=self._chain_seen,
+        )
+        self.hand = Hand(
+            self.frontier, self.pace, in_flight=self.config.in_flight, per_host=max(self.config.concurrency, 1)
+        )
+        self.committer = Committer(
+            frontier=self.frontier, segments=self.segments, settled=self._settled, committed=self._committed, fatal=self._fatal
+        )
+        self._evidence: set[asyncio.Task[None]] = set()
+        self._chains: set[tuple[str, str]] = set()
+
+    async def run(self) -> None:
+        """Crawl until told to stop, then leave everything committed and every segment closed."""
+        settings = Settings()
+        settings.setmodule("settings")
+        spider_class = get(self.welcome.platform)
+        crawler = Crawler(spider_class, settings)
+        recorder = Recorder(
+            pool=self.pool, segments=self.segments, judge=_Judge(crawler), known_payload=self.known.known_payload,
+            finished=self._finished, recorded=self.committer.recorded,
+        )  # fmt: skip
+        crawler.parts = Parts(self.hand, recorder, self.committer)  # type: ignore[attr-defined]
+        crawling = AsyncCrawlerRunner(settings).crawl(crawler, seed=self.welcome.seed)
+        crawling.add_done_callback(self._engine_ended)
+        self.hand.wake = lambda: _wake(crawler)
+        self.hand.failed = self._fatal
+        await self.stopping.wait()
+        await self._wind_down()
+
+    async def _wind_down(self) -> None:
+        """Let what is in flight finish for a while, commit it, and give the rest back.
+
+        What does not finish in time is left as it is: its lease goes back to the queue, and if its records are
+        already whole, recovery settles it at the next start.
+        """
+        self.hand.drop()
+        self.hand.wake()
+        deadline = time.monotonic() + GRACE
+        while self.hand.in_flight and time.monotonic() < deadline and not isinstance(self.error, DiskFull):
+            await asyncio.sleep(0.02)
+        await asyncio.gather(*self._evidence, return_exceptions=True)
+        try:
+            await self.committer.close()
+        except OSError as e:
+            self._fatal(e)
+        await self.frontier.remember(self.pace.to_json())
+        if self.error is not None:
+            await self.frontier.failed(self.error)
+        await self.frontier.close()
+
+    # What the parts tell each other
+
+    def _finished(self, leased: Leased, capture: Capture, latency: float) -> float | None:
+        """Tell the pace how an exchange went; return how long the server asks us to wait (seconds)."""
+        now = time.time()
+        place = origin(leased.fetch.url)
+        heard = advice(capture.status, _headers(capture), now)
+        change = self.pace.finished(
+            place, now, latency=latency, status=capture.status, outcome=capture.outcome, advice=heard
+        )
+        if change is not None:
+            log.info("%s", change.why)
+        return heard.wait_until - now if heard.wait_until is not None else None
+
+    def _engine_ended(self, crawling: asyncio.Future[None]) -> None:
+        if not self.stopping.is_set():
+            error = None if crawling.cancelled() else crawling.exception()
+            self._fatal(OutlastError(f"Scrapy's engine ended by itself: {error!r}"))
+
+    def _settled(self) -> None:
+        self.hand.settled()
+
+    def _committed(self) -> None:
+        self.hand.look_again()
+
+    async def _new_segment(self, kind: SegmentClass) -> Path:
+        name = await self.frontier.new_segment(kind)
+        return self.collection.warcs / f"{name}.open"
+
+    def _looked_up(self, lookup: Lookup) -> None:
+        self._keep(self.segments.loose(SegmentClass.TEXT, lambda wid: [dns(lookup, warcinfo_id=wid)]))
+
+    def _chain_seen(self, host: str, tls: Tls) -> None:
+        """Keep a host's certificate chain once a day (design section 11.3)."""
+        day = time.strftime("%Y-%m-%d", time.gmtime())
+        if tls.chain and (host, day) not in self._chains:
+            self._chains.add((host, day))
+            self._keep(self.segments.loose(SegmentClass.TEXT, lambda wid: [certificates(host, tls, warcinfo_id=wid)]))
+
+    def _keep(self, writing: Any) -> None:
+        task = asyncio.ensure_future(writing)
+        self._evidence.add(task)
+        task.add_done_callback(self._kept)
+
+    def _kept(self, task: asyncio.Task[None]) -> None:
+        self._evidence.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fatal(error if isinstance(error, Exception) else OutlastError(str(error)))
+
+    def _pushed(self, reply: Reply) -> None:
+        if isinstance(reply, Stop):
+            log.info("stopping: %s", reply.reason)
+            self.stopping.set()
+        elif isinstance(reply, Freeze):
+            self.pace.freeze(reply.origin, reply.until, reply.why)
+
+    def _fatal(self, error: Exception) -> None:
+        if self.error is None:
+            self.error = _told(error)
+            log.error("this worker must stop: %s", self.error, exc_info=error)
+        self.stopping.set()
+
+
+class _Judge:
+    """The spider of a crawler that has not made it yet."""
+
+    def __init__(self, crawler: Crawler) -> None:
+        self._crawler = crawler
+
+    def judge(self, response: Any) -> Any:
+        spider: Any = self._crawler.spider
+        return spider.judge(response)
+
+    def segment_class(self, lane: str) -> SegmentClass:
+        spider: Any = self._crawler.spider
+        kind: SegmentClass = spider.segment_class(lane)
+        return kind
+
+
+def pace_from(config: Config, remembered: dict[str, Any]) -> Pace:
+    """Return the pace of a run: its ceilings, and what earlier runs learned."""
+    pace = Pace(rate=config.rate or None, concurrency=config.concurrency, delay=config.delay)
+    pace.from_json(remembered)
+    return pace
+
+
+def _headers(capture: Capture) -> list[tuple[str, str]]:
+    return [(k.decode("latin-1"), v.decode("latin-1")) for k, v in parse_headers(capture.head)]
+
+
+def _told(error: Exception) -> OutlastError:
+    if isinstance(error, OutlastError):
+        return error
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG}:
+        return DiskFull(f"The disk cannot take more ({error.strerror}); make room and run the same command again.")
+    return OutlastError(f"{type(error).__name__}: {error}")
+
+
+def _wake(crawler: Crawler) -> None:
+    if crawler.engine is not None and crawler.engine.spider is not None:
+        from scrapy import Request  # noqa: PLC0415 - one place, kept beside its use
+
+        crawler.engine.crawl(Request(WAKE))
+
+
+def _supervisor_gone() -> None:
+    """Without a supervisor nothing here can be settled; recovery finds it all in the segments."""
+    os._exit(70)
+
+
+async def _main(fd: int) -> int:
+    wire = await Wire.over(socket.socket(fileno=fd))
+    first = await wire.receive()
+    if first is None or not isinstance(first.reply, Welcome):
+        return 70
+    welcome = first.reply
+    logging.basicConfig(
+        filename=Path(welcome.root) / "logs" / f"{welcome.worker}.log", level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )  # fmt: skip
+    logging.Formatter.converter = time.gmtime
+    logging.getLogger("scrapy").setLevel(logging.WARNING)
+    worker = Worker(wire, welcome)
+    await worker.run()
+    return worker.error.exit_code if worker.error else 0
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        code = runner.run(_main(int(sys.argv[1])))
+        logging.shutdown()
+        # All that matters is durable; what is still in flight must not hold up the end.
+        os._exit(code)

@@ -1,0 +1,148 @@
+"""PlatformSpider: the declarative head every platform fills in, and the few helpers to yield work with.
+
+A callback is a pure function of one captured answer. It does no I/O, keeps no state on the spider, and takes the
+time from ``response.captured_at``. It yields
+
+- ``Fetch`` (made with ``self.fetch``) or a plain ``scrapy.Request`` for more work,
+- ``Account``, ``Post`` or ``Media`` for what the page says,
+- ``Covered`` for a plain statement about coverage (known, missing, refused).
+
+So the same callback runs on the wire, in recovery and in export.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import scrapy
+from scrapy import Request
+
+from crawler.model import Covered, Fetch, Item, Lane, Outcome, Seed, SegmentClass, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+
+    from crawler.response import CaptureResponse
+
+Yield = Fetch | Request | Item | Covered
+
+#: Lanes every platform has; a spider adds its own between and after them.
+ROBOTS = Lane(name="robots", order=0)
+LISTINGS = Lane(name="listings", order=20)
+PAGES = Lane(name="pages", order=50)
+REQUISITES = Lane(name="requisites", order=60)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """A request that helps to recognise a platform: a path on the seed's host, or an absolute URL."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Why a spider believes that a site is its platform. ``confidence`` runs from 0 to 100."""
+
+    confidence: int
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Territory:
+    """Which hosts belong to a crawl: exact names, and suffixes beginning with a dot for whole domains."""
+
+    hosts: tuple[str, ...] = ()
+    suffixes: tuple[str, ...] = ()
+    #: Where not empty, only these path prefixes of the seed's own host belong.
+    paths: tuple[str, ...] = ()
+
+
+class PlatformSpider(scrapy.Spider):
+    """Base of all platforms. Subclasses set the class attributes and write ``seeds`` and callbacks."""
+
+    #: Registry name, as in ``--platform NAME``.
+    name = ""
+    #: Human name of the platform.
+    title: ClassVar[str] = ""
+    #: Hosts that are this platform and nothing else; recognised without a request.
+    known_hosts: ClassVar[tuple[str, ...]] = ()
+    #: Requests that detection may make for this platform, cheapest first.
+    probes: ClassVar[tuple[Probe, ...]] = ()
+    #: The kinds of work, in order. ROBOTS is always there.
+    lanes: ClassVar[tuple[Lane, ...]] = (LISTINGS, PAGES, REQUISITES)
+    #: Kinds of coverage this spider reports, in the order people read them.
+    kinds: ClassVar[tuple[str, ...]] = ("page",)
+    #: "session": an anonymous in-memory cookie jar per host. Never a login.
+    cookies: ClassVar[str] = ""
+
+    def __init__(self, seed: Seed | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.seed = seed or Seed(url="http://localhost/")
+
+    async def start(self) -> AsyncIterator[Any]:
+        """Yield nothing: work comes from the frontier, where ``seeds`` was offered once."""
+        return
+        yield
+
+    @classmethod
+    def recognise(cls, replies: Sequence[CaptureResponse]) -> Evidence | None:
+        """Say whether these probe answers (and the seed's own page) are this platform. Pure."""
+        return None
+
+    @classmethod
+    def territory(cls, seed: Seed) -> Territory:
+        """Return which hosts belong to a crawl of this seed."""
+        raise NotImplementedError
+
+    def seeds(self, seed: Seed) -> Iterator[Fetch]:
+        """Yield the first work of a crawl."""
+        raise NotImplementedError
+
+    def listed(self, url: str) -> Fetch:
+        """Return the work of a URL that the user listed: its lane and callback, as if a page had named it."""
+        return self.fetch(url, lane=PAGES, callback="parse", covers=("page", url))
+
+    def judge(self, response: CaptureResponse) -> Verdict:
+        """Say what an answer really is, from its status, headers and first 4 KiB alone. Pure.
+
+        The default believes the status: 404 and 410 are missing, everything else is what it says.
+        """
+        return Verdict.MISSING if response.status in {404, 410} else Verdict.OK
+
+    def read(self, response: CaptureResponse) -> Iterator[Yield]:
+        """Run the callback that the fetch names on its answer."""
+        name = response.fetch.callback
+        if name is None or response.outcome not in {Outcome.OK, Outcome.CUT}:
+            return
+        found: Iterable[Yield] | None = getattr(self, name)(response)
+        yield from found or ()
+
+    def fetch(self, url: str, *, lane: Lane, parent: CaptureResponse | None = None, **work: Any) -> Fetch:
+        """Make a Fetch; ``parent`` fills in via and depth. ``callback`` may be a bound method or its name."""
+        callback = work.pop("callback", None)
+        if callback is not None and not isinstance(callback, str):
+            callback = callback.__name__
+        if parent is not None:
+            work.setdefault("via", parent.url)
+            work.setdefault("depth", parent.fetch.depth + 1)
+        return Fetch(url=url, lane=lane.name, callback=callback, **work)
+
+    def to_fetch(self, request: Request, parent: CaptureResponse) -> Fetch:
+        """Turn a plain Scrapy request of a callback into a Fetch."""
+        lane = request.meta.get("lane", PAGES)
+        return self.fetch(
+            request.url, lane=lane, parent=parent, method=request.method, body=request.body,
+            callback=request.callback, cursor=request.meta.get("cursor"), covers=request.meta.get("covers"),
+        )  # fmt: skip
+
+    @classmethod
+    def lane(cls, name: str) -> Lane:
+        """Return a lane by its name; an unknown name is an ordinary page lane."""
+        return next((lane for lane in (ROBOTS, *cls.lanes) if lane.name == name), Lane(name=name, order=50))
+
+    @classmethod
+    def segment_class(cls, lane: str) -> SegmentClass:
+        """Return the class of segment that captures of a lane go to."""
+        return cls.lane(lane).segment_class

@@ -1,0 +1,144 @@
+"""Bad input gets one clear line and the documented exit code, and loses nothing."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from crawler.replicas.run import running
+from tests.acceptance.support import archive, segments, start, to_replica
+
+
+def one_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.startswith("archive: ")]
+    assert len(lines) == 1, text
+    assert "Traceback" not in text
+    return lines[0]
+
+
+def test_an_unknown_host(tmp_path: Path) -> None:
+    ran = archive("crawl", "no-such-host.invalid", "--into", tmp_path / "c")
+    assert ran.code == 9
+    assert "no-such-host.invalid" in one_line(ran.err)
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_refused_port(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    ran = archive("crawl", f"http://127.0.0.1:{port}/", "--into", tmp_path / "c")
+    assert ran.code == 9
+    assert "refused" in one_line(ran.err)
+
+
+def test_a_bad_certificate(tmp_path: Path) -> None:
+    with running("parler", posts=100) as replica:
+        ran = archive("crawl", "parler.com", "--connect-to", f"::127.0.0.1:{replica.port}", "--into", tmp_path / "c")
+    assert ran.code == 9
+    assert "certificate" in one_line(ran.err).lower()
+
+
+def test_a_platform_that_detection_contradicts(tmp_path: Path) -> None:
+    with running("plain") as replica:
+        ran = archive("crawl", replica.url, "--platform", "parler", "--into", tmp_path / "c")
+    assert ran.code == 2
+    assert "parler" in one_line(ran.err)
+
+
+def test_an_unknown_platform(tmp_path: Path) -> None:
+    ran = archive("crawl", "http://127.0.0.1:9/", "--platform", "friendster", "--into", tmp_path / "c")
+    assert ran.code == 2
+    assert "friendster" in one_line(ran.err)
+
+
+def test_a_directory_that_is_no_collection(tmp_path: Path) -> None:
+    (tmp_path / "diary.txt").write_text("dear diary")
+    ran = archive("crawl", "http://127.0.0.1:9/", "--into", tmp_path)
+    assert ran.code == 2
+    one_line(ran.err)
+    assert [p.name for p in tmp_path.iterdir()] == ["diary.txt"]
+    for command in ("status", "verify", "resume"):
+        assert archive(command, tmp_path).code == 2
+        assert archive(command, tmp_path / "nowhere").code == 10
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["crawl"],
+        ["crawl", "ftp://example.org/"],
+        ["crawl", "example.org", "--exclude", "("],
+        ["crawl", "example.org", "--since", "yesterday"],
+        ["crawl", "example.org", "--max-time", "soon"],
+        ["crawl", "example.org", "--max-bytes", "many"],
+        ["crawl", "example.org", "--allow-private", "10.0.0.0/99"],
+        ["crawl", "example.org", "--resolve", "nonsense"],
+        ["crawl", "example.org", "--connect-to", "nonsense"],
+        ["crawl", "example.org", "--proxy", "gopher://x"],
+        ["crawl", "example.org", "--option", "first"],
+        ["crawl", "example.org", "--no-such-flag"],
+        ["no-such-command"],
+    ],
+)
+def test_what_cannot_be_meant(arguments: list[str], tmp_path: Path) -> None:
+    ran = archive(*arguments, cwd=tmp_path)
+    assert ran.code == 2, ran.err
+    assert "Traceback" not in ran.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_config_file_with_an_unknown_setting(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('[crawl]\nrobuts = "ignore"\n')
+    ran = archive("crawl", "example.org", "--config", config, "--into", tmp_path / "c")
+    assert ran.code == 2
+    assert "robuts" in one_line(ran.err)
+    config.write_text("[crawl\n")
+    assert str(config) in one_line(archive("crawl", "example.org", "--config", config).err)
+
+
+def test_another_seed_for_the_same_directory(tmp_path: Path) -> None:
+    with running("plain") as replica:
+        assert archive("crawl", replica.url, "--into", tmp_path / "c").code == 0
+        ran = archive("crawl", "http://127.0.0.1:9/", "--into", tmp_path / "c")
+    assert ran.code == 2
+    assert "--add-seed" in one_line(ran.err)
+
+
+def wait_for_captures(directory: Path, seconds: float = 30) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if (directory / "frontier.sqlite").exists() and (ran := archive("status", directory, "--json")).code == 0:
+            if ran.summary["captures"] > 5:
+                assert ran.summary["running"]
+                return
+        time.sleep(0.1)
+    raise AssertionError("the crawl did not begin")
+
+
+def test_a_second_run_and_ctrl_c_once_and_twice(tmp_path: Path) -> None:
+    with running("parler", posts=400, latency=20) as replica:
+        command = ["crawl", "parler.com", "--into", tmp_path / "c", *to_replica(replica)]
+        first = start(*command)
+        wait_for_captures(tmp_path / "c")
+        ran = archive(*command)
+        assert ran.code == 5
+        assert "another run" in one_line(ran.err)
+        first.send_signal(signal.SIGINT)
+        assert first.wait(timeout=60) == 130
+        assert segments(tmp_path / "c")
+        assert not list((tmp_path / "c" / "warcs").glob("*.open"))
+
+        second = start(*command)
+        time.sleep(2.5)
+        second.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+        second.send_signal(signal.SIGINT)
+        assert second.wait(timeout=60) == 130
+        assert archive(*command).code == 0
+    assert archive("verify", tmp_path / "c").code == 0
