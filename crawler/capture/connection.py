@@ -64,8 +64,9 @@ class Connection(asyncio.Protocol):
         self._exchange = exchange
         if self._transport is not None and not self.closed.done():
             self._transport.write(request)
-        if self._early:
-            exchange.received(self._early)
+        early, self._early = self._early, b""
+        if early:
+            exchange.received(early)
         if self.closed.done():
             exchange.disconnected(self._error)
 

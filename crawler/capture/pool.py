@@ -117,7 +117,7 @@ class Pool:
             )  # fmt: skip
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection. Call it when no fetch is under way: one that is comes back cut off, or raises."""
         self._dialer.close()
         for connection in self._open:
             connection.abort()

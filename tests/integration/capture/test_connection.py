@@ -67,10 +67,10 @@ async def test_reading_pauses_while_the_disk_is_behind(tmp_path):
         writer.close()
 
     # The pauses are longer than the idle limit: they are ours and do not count.
-    async with exchanging(serve, tmp_path, idle=0.1) as (exchange, connection, sink):
-        sink.pause = 0.15
+    async with exchanging(serve, tmp_path, idle=0.3) as (exchange, connection, sink):
+        sink.pause = 0.4
         clock = time.monotonic()
-        sink_quick = asyncio.get_running_loop().call_later(0.5, setattr, sink, "pause", 0.001)
+        sink_quick = asyncio.get_running_loop().call_later(0.6, setattr, sink, "pause", 0.001)
         await exchange.run(connection, REQUEST)
         sink_quick.cancel()
         body, _ = sink.finish()
@@ -112,13 +112,32 @@ async def test_what_comes_before_the_request_belongs_to_its_answer(closes, tmp_p
         writer.close()
 
     async with exchanging(serve, tmp_path, idle=0.05) as (exchange, connection, sink):
-        await asyncio.sleep(0.05)
+        if closes:
+            await asyncio.wait_for(connection.closed, 5)
+        else:
+            await asyncio.sleep(0.05)
         assert connection.usable != closes
         await exchange.run(connection, REQUEST)
         done.set()
         assert exchange.head.status == 503
         assert exchange.outcome is (Outcome.OK if closes else Outcome.TIMEOUT)
         assert sink.finish()[0].data == b"wait"
+
+
+async def test_an_early_answer_is_given_once(tmp_path):
+    async def serve(reader, writer):
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly")
+        for _ in range(2):
+            await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate")
+        writer.close()
+
+    async with exchanging(serve, tmp_path) as (exchange, connection, sink):
+        await asyncio.sleep(0.05)
+        await exchange.run(connection, REQUEST)
+        again = Exchange("GET", Limits(5, 5, 60), late := Sink(tmp_path, MEGABYTE), ThreadPoolExecutor(1))
+        await again.run(connection, REQUEST)
+        assert (sink.finish()[0].data, late.finish()[0].data) == (b"early", b"late")
 
 
 async def test_a_server_that_floods_before_the_request_is_cut_off(tmp_path):
