@@ -28,6 +28,7 @@ from crawler.model import (
     Location,
     Media,
     Post,
+    SegmentClass,
     Settlement,
     Standing,
     State,
@@ -141,7 +142,7 @@ class Committer:
         *,
         frontier: RemoteFrontier,
         segments: Segments,
-        settled: Callable[[], None],
+        settled: Callable[[], int],
         committed: Callable[[], None],
         fatal: Callable[[Exception], None],
     ) -> None:
@@ -164,15 +165,19 @@ class Committer:
         """The callback of a capture has ended: write its metadata record and queue its settlement."""
         recorded = self._recorded.pop(leased.id)
         told = settlement(leased, recorded.ruling, recorded.response, found, now=time.time())
-        if recorded.group is not None and recorded.exchange is not None:
+        if recorded.group is None:
+            await self._segments.loose(
+                SegmentClass.ATTEMPTS, lambda wid: [metadata(None, recorded.capture, leased, told, warcinfo_id=wid)]
+            )
+        else:
             record = metadata(recorded.exchange, recorded.capture, leased, told, warcinfo_id=_warcinfo(recorded.group))
             await self._segments.add(recorded.group, record)
             told = _placed(told, recorded)
         spool.discard(recorded.capture.body)
         failpoint("commit.appended")
         self._done.append((told, recorded.group))
-        self._settled()
-        if len(self._done) >= MOST:
+        if self._settled() == 0 or len(self._done) >= MOST:
+            # Nothing else is under way, so there is no company to wait for.
             self._wake.set()
 
     def failed(self, leased: Leased, error: Exception) -> None:

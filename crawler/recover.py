@@ -19,7 +19,7 @@ from crawler.collection import OPEN_SUFFIX
 from crawler.commit import read_all, settlement
 from crawler.errors import Locked
 from crawler.failpoint import failpoint
-from crawler.model import Fetch, Leased, Location, Settlement
+from crawler.model import Fetch, Leased, Location, Settlement, Standing, State
 from crawler.settle import Answer, rule
 from crawler.warc.reader import GroupReader, Records
 
@@ -97,7 +97,8 @@ def _read(group: Group, name: str, collection: Collection, spider: PlatformSpide
                 truncated=response.truncated is not None,
             )  # fmt: skip
         )
-        if not ruling.read:
+        missing = ruling.state is State.DONE and ruling.standing is Standing.MISSING
+        if not ruling.read and not spider.reads(leased.fetch, missing=missing):
             response.fetch = replace(leased.fetch, callback=None)
         told = settlement(leased, ruling, response, read_all(spider, response), now=time.time())
     finally:

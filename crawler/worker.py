@@ -22,7 +22,7 @@ import uvloop
 from scrapy.crawler import AsyncCrawlerRunner, Crawler
 from scrapy.settings import Settings
 
-from crawler.capture.framing import parse_headers
+from crawler.framing import parse_headers
 from crawler.capture.pool import Pool
 from crawler.capture.recorder import Recorder
 from crawler.collection import Collection
@@ -31,7 +31,7 @@ from crawler.errors import DiskFull, OutlastError
 from crawler.frontier.remote import Freeze, RemoteFrontier, Reply, Stop, Welcome, Wire
 from crawler.frontier.scheduler import WAKE, Hand
 from crawler.frontier.sqlite import SqliteFrontier
-from crawler.model import Capture, Leased, Lookup, SegmentClass, Tls
+from crawler.model import Capture, Leased, Lookup, SegmentClass, Standing, State, Tls
 from crawler.politeness.pace import Pace
 from crawler.politeness.ratelimit import advice
 from crawler.probe import pool_options
@@ -83,7 +83,7 @@ class Worker:
             self.frontier, self.pace, in_flight=self.config.in_flight, per_host=max(self.config.concurrency, 1)
         )
         self.committer = Committer(
-            frontier=self.frontier, segments=self.segments, settled=self._settled, committed=self._committed, fatal=self._fatal
+            frontier=self.frontier, segments=self.segments, settled=self.hand.settled, committed=self.hand.look_again, fatal=self._fatal
         )
         self._evidence: set[asyncio.Task[None]] = set()
         self._chains: set[tuple[str, str]] = set()
@@ -146,12 +146,6 @@ class Worker:
             error = None if crawling.cancelled() else crawling.exception()
             self._fatal(OutlastError(f"Scrapy's engine ended by itself: {error!r}"))
 
-    def _settled(self) -> None:
-        self.hand.settled()
-
-    def _committed(self) -> None:
-        self.hand.look_again()
-
     async def _new_segment(self, kind: SegmentClass) -> Path:
         name = await self.frontier.new_segment(kind)
         return self.collection.warcs / f"{name}.open"
@@ -199,6 +193,10 @@ class _Judge:
     def judge(self, response: Any) -> Any:
         spider: Any = self._crawler.spider
         return spider.judge(response)
+
+    def reads(self, fetch: Any, ruling: Any) -> bool:
+        spider: Any = self._crawler.spider
+        return bool(spider.reads(fetch, missing=ruling.state is State.DONE and ruling.standing is Standing.MISSING))
 
     def segment_class(self, lane: str) -> SegmentClass:
         spider: Any = self._crawler.spider

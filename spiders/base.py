@@ -74,6 +74,8 @@ class PlatformSpider(scrapy.Spider):
     lanes: ClassVar[tuple[Lane, ...]] = (LISTINGS, PAGES, REQUISITES)
     #: Kinds of coverage this spider reports, in the order people read them.
     kinds: ClassVar[tuple[str, ...]] = ("page",)
+    #: Callbacks that also read a final 404, because a hole is news to them (the edge of an id space).
+    reads_holes: ClassVar[frozenset[str]] = frozenset()
     #: "session": an anonymous in-memory cookie jar per host. Never a login.
     cookies: ClassVar[str] = ""
 
@@ -110,6 +112,10 @@ class PlatformSpider(scrapy.Spider):
         The default believes the status: 404 and 410 are missing, everything else is what it says.
         """
         return Verdict.MISSING if response.status in {404, 410} else Verdict.OK
+
+    def reads(self, fetch: Fetch, *, missing: bool) -> bool:
+        """Say whether the callback of a fetch reads an answer that captured nothing."""
+        return missing and fetch.callback in self.reads_holes
 
     def read(self, response: CaptureResponse) -> Iterator[Yield]:
         """Run the callback that the fetch names on its answer."""

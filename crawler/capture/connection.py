@@ -11,14 +11,14 @@ import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from crawler.capture.framing import Data, End, Head, Interim, ResponseParser
+from crawler.framing import Data, End, Head, Interim, ResponseParser
 from crawler.capture.tls import explain
 from crawler.model import Outcome
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from crawler.capture.framing import Event, Truncation
+    from crawler.framing import Event, Truncation
     from crawler.capture.spool import Sink
     from crawler.model import Tls
 

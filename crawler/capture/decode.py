@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from scrapy.http import Headers
 
-from crawler.capture.framing import Data, ResponseParser, parse_headers
+from crawler.framing import Data, ResponseParser, parse_headers
 from crawler.response import HEAD_BYTES, CaptureResponse
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from crawler.capture import spool
 from crawler.capture.decode import response_from
-from crawler.model import REVISIT_MIN_BYTES, Capture, Leased, Original, SegmentClass, State, Verdict
+from crawler.model import REVISIT_MIN_BYTES, Capture, Fetch, Leased, Original, SegmentClass, State, Verdict
 from crawler.settle import Answer, Ruling, rule
 from crawler.warc.records import Exchange, exchange
 
@@ -48,6 +48,8 @@ class Judge(Protocol):
 
     def judge(self, response: CaptureResponse) -> Verdict: ...
 
+    def reads(self, fetch: Fetch, ruling: Ruling) -> bool: ...
+
     def segment_class(self, lane: str) -> SegmentClass: ...
 
 
@@ -80,7 +82,7 @@ class Recorder:
         response = response_from(fetch, capture)
         verdict = self._verdict(response)
         ruling = _patient(rule(_answer(leased, response, verdict)), advised)
-        if not ruling.read:
+        if not ruling.read and not self._judge.reads(fetch, ruling):
             response.fetch = dataclasses.replace(fetch, callback=None)
         recorded = await self._write(leased, capture, ruling, response, verdict)
         self._recorded(recorded)
@@ -98,8 +100,8 @@ class Recorder:
     async def _write(
         self, leased: Leased, capture: Capture, ruling: Ruling, response: CaptureResponse, verdict: Verdict
     ) -> Recorded:
-        if ruling.reason == "private" and ruling.state is State.EXCLUDED:
-            # A response that its own data calls non-public is not written; its metadata record says so.
+        if not capture.request or (ruling.state is State.EXCLUDED and verdict is Verdict.PRIVATE):
+            # Nothing was sent, or the answer's own data calls it non-public: the metadata record is all that is kept.
             spool.discard(capture.body)
             return Recorded(leased, capture, ruling, response, None, None)
         original = self._original(capture, ruling)

@@ -16,7 +16,7 @@ from crawler.model import EMPTY_BODY, Body, Digests
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from crawler.capture.framing import Data
+    from crawler.framing import Data
 
 _SUFFIX = ".spool"
 

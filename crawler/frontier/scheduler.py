@@ -86,9 +86,10 @@ class Hand:
         self._wake_later(now)
         return None
 
-    def settled(self) -> None:
-        """One started fetch has been settled."""
+    def settled(self) -> int:
+        """One started fetch has been settled; return how many are still under way."""
         self.in_flight -= 1
+        return self.in_flight
 
     def look_again(self) -> None:
         """The frontier may have new work: ask it."""

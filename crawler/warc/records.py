@@ -56,7 +56,7 @@ class Exchange:
     """The first records of a capture's group."""
 
     request: Record
-    #: A response or a revisit; None where no answer came.
+    #: A response, a revisit, or the bytes of an answer that is not HTTP; None where no answer came.
     response: Record | None
     date: str
 
@@ -76,8 +76,9 @@ def exchange(capture: Capture, *, warcinfo_id: str, work: Leased, original: Orig
     """Return request and response, or request and revisit where ``original`` already has this payload."""
     date = warc_date(capture.started)
     request = _request(capture, date, warcinfo_id, work)
-    if not capture.head and not capture.body.size:
-        return Exchange(request=request, response=None, date=date)
+    if not capture.head:
+        odd = _odd(capture, date, warcinfo_id, request.id) if capture.body.size else None
+        return Exchange(request=request, response=odd, date=date)
     common = [
         ("WARC-Target-URI", capture.url), ("WARC-Concurrent-To", request.id), ("WARC-Warcinfo-ID", warcinfo_id),
         *_connection(capture),
@@ -86,8 +87,11 @@ def exchange(capture: Capture, *, warcinfo_id: str, work: Leased, original: Orig
     return Exchange(request=request, response=answer, date=date)
 
 
-def metadata(made: Exchange, capture: Capture, leased: Leased, told: Settlement, *, warcinfo_id: str) -> Record:
-    """Return what is to be known of a capture besides its bytes: its story, its outlinks, its SHA-1 digests."""
+def metadata(made: Exchange | None, capture: Capture, leased: Leased, told: Settlement, *, warcinfo_id: str) -> Record:
+    """Return what is to be known of a capture besides its bytes: its story, its outlinks, its SHA-1 digests.
+
+    ``made`` is None where nothing was sent, or nothing may be kept: then this is all there is, and carries the work.
+    """
     fetch = leased.fetch
     taken = int((capture.ended - capture.started).total_seconds() * 1000)
     fields: list[tuple[str, str]] = [
@@ -100,12 +104,14 @@ def metadata(made: Exchange, capture: Capture, leased: Leased, told: Settlement,
         ]  # fmt: skip
     fields.append(("interim", base64.b64encode(capture.interim).decode()))
     fields += [("outlink", f"{_one_line(link.url)} L {fetch_json(link)}") for link in told.outlinks]
-    headers = [
-        ("WARC-Target-URI", capture.url), ("WARC-Concurrent-To", made.request.id), ("WARC-Warcinfo-ID", warcinfo_id),
-    ]  # fmt: skip
-    if made.response is not None:
-        headers.append(("WARC-Refers-To", made.response.id))
-    return _record("metadata", made.date, headers, WARC_FIELDS, _warc_fields(fields))
+    headers = [("WARC-Target-URI", capture.url), ("WARC-Warcinfo-ID", warcinfo_id)]
+    if made is None:
+        headers.append((WORK, _work(leased)))
+    else:
+        headers.append(("WARC-Concurrent-To", made.request.id))
+        if made.response is not None:
+            headers.append(("WARC-Refers-To", made.response.id))
+    return _record("metadata", warc_date(capture.started), headers, WARC_FIELDS, _warc_fields(fields))
 
 
 def dns(lookup: Lookup, *, warcinfo_id: str) -> Record:
@@ -151,11 +157,15 @@ def warc_date(when: datetime) -> str:
 
 
 def _request(capture: Capture, date: str, warcinfo_id: str, work: Leased) -> Record:
-    carried = {"fingerprint": work.fetch.fingerprint.hex(), "attempt": work.attempt, **msgspec.json.decode(fetch_json(work.fetch))}
     headers = [
-        ("WARC-Target-URI", capture.url), ("WARC-Warcinfo-ID", warcinfo_id), (WORK, _ascii_json(carried)), *_connection(capture),
+        ("WARC-Target-URI", capture.url), ("WARC-Warcinfo-ID", warcinfo_id), (WORK, _work(work)), *_connection(capture),
     ]  # fmt: skip
     return _record("request", date, headers, "application/http;msgtype=request", capture.request)
+
+
+def _work(leased: Leased) -> str:
+    facts = {"fingerprint": leased.fetch.fingerprint.hex(), "attempt": leased.attempt}
+    return _ascii_json({**facts, **msgspec.json.decode(fetch_json(leased.fetch))})
 
 
 def _response(capture: Capture, date: str, common: list[tuple[str, str]]) -> Record:
@@ -164,6 +174,12 @@ def _response(capture: Capture, date: str, common: list[tuple[str, str]]) -> Rec
         headers.append(("WARC-Truncated", capture.truncated))
     block = f"sha256:{capture.digests.block_sha256}" if capture.digests else ""
     return _record("response", date, headers, "application/http;msgtype=response", capture.head, capture.body, block)
+
+
+def _odd(capture: Capture, date: str, warcinfo_id: str, request_id: str) -> Record:
+    """Keep the bytes of an answer that is not HTTP: evidence, but nothing a replay tool may take for a page."""
+    headers = [("WARC-Target-URI", capture.url), ("WARC-Concurrent-To", request_id), ("WARC-Warcinfo-ID", warcinfo_id)]
+    return _record("metadata", date, headers, "application/octet-stream", b"", capture.body)
 
 
 def _revisit(capture: Capture, date: str, common: list[tuple[str, str]], original: Original) -> Record:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastwarc.warc import ArchiveIterator, WarcRecordType
+from fastwarc.warc import ArchiveIterator
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -83,13 +83,13 @@ def held(directory: Path) -> list[Held]:
         with path.open("rb") as stream:
             for record in ArchiveIterator(stream, parse_http=False):
                 headers = {k.lower(): v for k, v in record.headers.items()}
-                if record.record_type == WarcRecordType.request:
+                if headers["warc-type"] == "request":
                     work = json.loads(headers["outlast-fetch"])
                     found[headers["warc-record-id"]] = Held(
                         headers["warc-target-uri"], record.reader.read().split(b" ", 1)[0].decode(), work, path.name,
                         headers["warc-block-digest"],
                     )
-                elif record.record_type in {WarcRecordType.response, WarcRecordType.revisit}:
+                elif headers["warc-type"] in {"response", "revisit"}:
                     later.append((headers["warc-concurrent-to"], headers))
     for request, headers in later:
         one = found[request]

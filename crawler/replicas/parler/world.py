@@ -184,7 +184,8 @@ class World:
     def _mentions(self, key: int) -> tuple[str, ...]:
         if key % 7:
             return ()
-        return ("Name Hidden",) if key % 5 == 0 else (self.user(key // 7 % self.users).username,)
+        user = self.user(key // 7 % self.users)
+        return ("Name Hidden",) if user.private or key % 5 == 0 else (user.username,)
 
     def _comments(self, number: int, created: datetime) -> tuple[Comment, ...]:
         made = []

@@ -17,7 +17,7 @@ import pytest
 from cryptography import x509
 
 from crawler.capture import spool
-from crawler.capture.framing import parse_headers
+from crawler.framing import parse_headers
 from crawler.errors import UsageError
 from crawler.model import Outcome
 from tests.integration.capture.certificates import NAMES, Authority

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawler.capture.framing import (
+from crawler.framing import (
     MAX_CHUNK_LINE,
     MAX_HEAD,
     MAX_TRAILER,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.capture import spool
-from crawler.capture.framing import Data
+from crawler.framing import Data
 from crawler.capture.spool import Sink
 from crawler.model import EMPTY_BODY, Body
 

@@ -1,1 +1,0 @@
-"""What the platform has against what we hold."""
