@@ -59,8 +59,9 @@ class Search:
     """One step of a search; the boundary is above ``low`` and not above ``high``."""
 
     goal: Goal
-    #: The lowest id there may be.
+    #: The lowest id there may be, and the highest (0 while that is what is looked for).
     first: int
+    top: int = 0
     low: int
     #: None while leaping upward.
     high: int | None
@@ -82,7 +83,7 @@ class Search:
     @classmethod
     def moment(cls, goal: Goal, first: int, top: int, asked: tuple[int, ...]) -> Search:
         """Return the first step of a search for a moment among the ids ``first`` to ``top``."""
-        return _halve(cls(goal=goal, first=first, low=first - 1, high=top + 1, asked=asked))
+        return _halve(cls(goal=goal, first=first, top=top, low=first - 1, high=top + 1, asked=asked))
 
     @classmethod
     def of(cls, cursor: dict[str, Any]) -> Search:

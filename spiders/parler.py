@@ -14,25 +14,26 @@ Options (``--option first=N --option last=N``): the lowest and highest id of the
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 from crawler.errors import UsageError
 from crawler.model import Covered, Lane, Seed, SegmentClass, Standing, Verdict
-from spiders import parler_api, parler_items
+from spiders import parler_api
+from spiders import parler_items as items
 from spiders.base import ROBOTS, Evidence, PlatformSpider, Probe, Territory, Yield
 from spiders.counter import Answer, Goal, Search
 from spiders.html import absolute, css, page
-from spiders.parler_pages import HEX, USERNAME, Block, Shown, post_page, profile_page, when
+from spiders.parler_pages import HEX, USERNAME, post_page, profile_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from crawler.model import Fetch
     from crawler.response import CaptureResponse
+    from spiders.parler_pages import Card, PostPage
 
 COUNTER = "https://api.parler.com/v3/uuidConversion/post/"
 #: The one request that asks whether the JSON API answers without cookies.
@@ -56,8 +57,17 @@ REQUISITES = Lane(name="requisites", order=100)
 DOCUMENTS = Lane(name="documents", order=110)
 
 _MEDIA_HOSTS = frozenset({"images.parler.com", "image-cdn.parler.com", "video.parler.com", "company-media.parler.com"})
+_LINK_DOORS = ("api.parler.com", "par.pw")
 _PAPERS = frozenset({"legal.parler.com", "faq.parler.com"})
-_HOSTS = ("parler.com", "www.parler.com", "api.parler.com", "par.pw", "share.par.pw", *sorted(_MEDIA_HOSTS), *sorted(_PAPERS))
+_HOSTS = (
+    "parler.com",
+    "www.parler.com",
+    "api.parler.com",
+    "par.pw",
+    "share.par.pw",
+    *sorted(_MEDIA_HOSTS),
+    *sorted(_PAPERS),
+)
 
 _ID = re.compile(rb"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 _VIDEO = re.compile(r"^(video\.parler\.com/\w{2}/\w{2}/)(\w{4,32}?)(_small\.mp4|\.mp4|)$")
@@ -122,7 +132,9 @@ class ParlerSpider(PlatformSpider):
     def recognise(cls, replies: Sequence[CaptureResponse]) -> Evidence | None:
         """Believe what only Parler's pages and API say, and only on Parler's own hosts: it can be walked nowhere else."""
         reasons = [
-            reason for reply in replies if urlsplit(reply.url).hostname in _HOSTS and (reason := _mark(reply)) is not None
+            reason
+            for reply in replies
+            if urlsplit(reply.url).hostname in _HOSTS and (reason := _mark(reply)) is not None
         ]
         return Evidence(confidence=97, reasons=tuple(dict.fromkeys(reasons))) if reasons else None
 
@@ -155,18 +167,23 @@ class ParlerSpider(PlatformSpider):
         first, last = self._bounds(seed)
         if last is None:
             yield self._ask(Search.newest(first))
-        elif self._is_windowed:
-            yield from self._look(Search.newest(first), last)
         else:
-            yield from self._sweep(first, last)
-        yield self.fetch("https://parler.com/", lane=DOCUMENTS, callback=self.parse_document, covers=("document", "https://parler.com/"))
+            yield from self._end_of_window(first, last, ())
+        yield self.fetch(
+            "https://parler.com/",
+            lane=DOCUMENTS,
+            callback=self.parse_document,
+            covers=("document", "https://parler.com/"),
+        )
         yield self.fetch(API_DOOR, lane=API, callback=self.parse_api, sweep=True)
         for host in sorted(_PAPERS):
             yield self._paper(f"https://{host}/", None, sweep=True)
 
     def listed(self, url: str) -> Fetch:
         """Return the work of a URL that the user listed."""
-        return self._work(url, None) or self.fetch(url, lane=DOCUMENTS, callback=self.parse_document, covers=("document", url))
+        return self._work(url, None) or self.fetch(
+            url, lane=DOCUMENTS, callback=self.parse_document, covers=("document", url)
+        )
 
     def _bounds(self, seed: Seed) -> tuple[int, int | None]:
         texts = [seed.options.get("first") or "1", seed.options.get("last") or "1"]
@@ -203,7 +220,7 @@ class ParlerSpider(PlatformSpider):
             yield from self._sweep(cursor["first"], cursor["below"], tuple(cursor["asked"]), response)
         if post is not None:
             if cursor.get("edge"):
-                yield from (self._number(n, response, edge=True) for n in range(number + 1, number + 1 + EDGE))
+                yield from self._newer_than(number, response)
             if "search" not in cursor or not self._is_windowed:
                 yield post
 
@@ -219,28 +236,275 @@ class ParlerSpider(PlatformSpider):
                 kind="id", id="span", standing=Standing.MISSING, url=COUNTER,
                 reason="no number of the counter answered; if you know where it runs: --option first=N --option last=N",
             )  # fmt: skip
-        elif not self._is_windowed:
-            yield from (self._number(n, response, edge=True) for n in range(search.proof + 1, search.proof + 1 + EDGE))
-            yield from self._sweep(search.first, search.proof, search.asked, response)
         else:
-            yield from self._look(search, search.proof + EDGE, response)
+            if not self.seed.until:
+                yield from self._newer_than(search.proof, response)
+            yield from self._end_of_window(search.first, search.proof, search.asked, response)
 
-    def _look(self, search: Search, top: int, response: CaptureResponse | None = None) -> Iterator[Yield]:
-        """Begin to look for the window's end, or its beginning, among the ids up to ``top``."""
-        goal = Goal.UNTIL if self.seed.until and search.goal is Goal.NEWEST else Goal.SINCE
-        if goal is Goal.SINCE and not self.seed.since:
-            yield from self._sweep(search.first, top, search.asked, response)
-            return
-        moment = Search.moment(goal, search.first, top, search.asked)
-        if moment.at is None:
-            yield from self._narrowed(moment, response)
+    def _end_of_window(
+        self, first: int, top: int, asked: tuple[int, ...], response: CaptureResponse | None = None
+    ) -> Iterator[Yield]:
+        """The counter's span is known: look for where --until falls in it."""
+        if self.seed.until:
+            yield from self._look(Search.moment(Goal.UNTIL, first, top, asked), response)
         else:
-            yield self._ask(moment, response)
+            yield from self._start_of_window(first, top, asked, response)
+
+    def _start_of_window(
+        self, first: int, top: int, asked: tuple[int, ...], response: CaptureResponse | None
+    ) -> Iterator[Yield]:
+        """The window's end is known: look for where --since falls, and sweep what lies between."""
+        if self.seed.since:
+            yield from self._look(Search.moment(Goal.SINCE, first, top, asked), response)
+        else:
+            yield from self._sweep(first, top, asked, response)
+
+    def _look(self, search: Search, response: CaptureResponse | None) -> Iterator[Yield]:
+        if search.at is not None:
+            yield self._ask(search, response)
+        else:
+            yield from self._narrowed(search, response)
 
     def _narrowed(self, search: Search, response: CaptureResponse | None) -> Iterator[Yield]:
-        """One end of the window is known: look for the other, or sweep what lies between."""
+        """One end of the window is found; only what is proved to lie outside is left out."""
         if search.goal is Goal.UNTIL:
-            yield from self._look(search, (search.proof or search.top + 1) - 1, response)
+            top = search.top if search.proof is None else search.proof - 1
+            yield from self._start_of_window(search.first, top, search.asked, response)
         else:
             first = search.first if search.proof is None else search.proof + 1
             yield from self._sweep(first, search.top, search.asked, response)
+
+    def _sweep(
+        self, first: int, top: int, asked: tuple[int, ...], response: CaptureResponse | None = None
+    ) -> Iterator[Yield]:
+        """Name the highest block of a span; one of its numbers, never asked before, carries the rest of the span."""
+        low = max(first, top - BLOCK + 1)
+        carrier = next((n for n in range((low + top) // 2, first - 1, -1) if n not in asked), None)
+        low = low if carrier is None else min(low, carrier)
+        for number in range(top, low - 1, -1):
+            if number == carrier and low > first:
+                rest = {"first": first, "below": low - 1, "asked": [n for n in asked if n < low]}
+                yield self._number(number, response, **rest)
+            else:
+                yield self._number(number, response)
+
+    def _newer_than(self, number: int, response: CaptureResponse) -> Iterator[Fetch]:
+        """Name what may come after the newest number known; each that answers names more."""
+        return (self._number(n, response, edge=True) for n in range(number + 1, number + 1 + EDGE))
+
+    def _ask(self, search: Search, response: CaptureResponse | None = None) -> Fetch:
+        assert search.at is not None
+        return self._number(search.at, response, search=search.cursor())
+
+    def _number(self, number: int, response: CaptureResponse | None, **cursor: Any) -> Fetch:
+        return self.fetch(
+            f"{COUNTER}{number}", lane=IDS, parent=response, callback=self.parse_id, cursor=cursor or None, sweep=True,
+            covers=("id", str(number)),
+        )  # fmt: skip
+
+    def _witness(self, post: Fetch, search: Search) -> Fetch:
+        """Return the fetch of a post whose page says on which side of a moment it lies."""
+        return replace(post, lane=IDS.name, cursor={"search": search.cursor()}, sweep=True)
+
+    def _side(self, goal: Goal, interval: tuple[datetime, datetime] | None) -> Answer:
+        """Say where the boundary is, seen from a post made in this interval; believe only what is sure."""
+        if interval is None:
+            return Answer.HOLE
+        if goal is Goal.SINCE:
+            assert self.seed.since
+            return Answer.ABOVE if interval[1] < datetime.fromisoformat(self.seed.since) else Answer.BELOW
+        assert self.seed.until
+        return Answer.BELOW if interval[0] >= datetime.fromisoformat(self.seed.until) else Answer.ABOVE
+
+    def _is_outside(self, interval: tuple[datetime, datetime] | None) -> bool:
+        """Say whether something surely does not belong to the window."""
+        return (
+            self._is_windowed
+            and interval is not None
+            and (
+                bool(self.seed.since and self._side(Goal.SINCE, interval) is Answer.ABOVE)
+                or bool(self.seed.until and self._side(Goal.UNTIL, interval) is Answer.BELOW)
+            )
+        )
+
+    # Pages
+
+    def parse_post(self, response: CaptureResponse) -> Iterator[Yield]:
+        """A post page: what it says, and the pages and media it names."""
+        shown = post_page(response.text) if self._is_page(response) else None
+        interval = items.written(shown.shown, response) if shown else None
+        if "search" in (response.fetch.cursor or {}):
+            search = Search.of(response.fetch.cursor["search"])
+            yield from self._step(search, self._side(search.goal, interval), response)
+        if shown is None:
+            return
+        identity = shown.id or urlsplit(response.url).path.rsplit("/", 1)[-1]
+        if self._is_outside(interval):
+            yield next(items.from_post(shown, identity, response))
+            return
+        day = items.day(interval)
+        yield from items.from_post(shown, identity, response)
+        yield from self._works(f"https://share.par.pw/post/{identity}", response, day=day)
+        if not self._is_narrow:
+            yield from self._neighbours(shown, identity, response)
+        for post, card in items.cards(shown.shown, identity):
+            yield from self._uploads(card, post, response, day)
+        yield from self._needs(response)
+
+    def parse_profile(self, response: CaptureResponse) -> Iterator[Yield]:
+        """A profile page: the account, and the posts on it whose ids it lets slip."""
+        shown = profile_page(response.text) if self._is_page(response) else None
+        if shown is None:
+            return
+        yield from items.from_profile(shown, response)
+        for card in shown.cards:
+            if (identity := items.card_id(card)) and not self._is_windowed:
+                yield from self._works(items.post_url(identity), response)
+            for post, one in items.cards(card, identity):
+                yield from self._uploads(one, post, response, None)
+        for href in shown.bio_links:
+            if not self._is_narrow:
+                yield from self._works(response.urljoin(href), response)
+        yield from self._needs(response)
+
+    def parse_share(self, response: CaptureResponse) -> Iterator[Yield]:
+        """A share page: the same post in a simpler form; it leads nowhere, but shows media."""
+        yield from self._needs(response)
+
+    def parse_link(self, response: CaptureResponse) -> Iterator[Yield]:
+        """A short link: where it redirects is an upload of Parler's, or somebody else's page, which stays outside."""
+        target = absolute(response.url, response.header("Location"))
+        if not 300 <= response.status < 400 or target is None:
+            return
+        cursor = response.fetch.cursor or {}
+        found = list(self._works(target, response, day=response.fetch.day))
+        for fetch in found:
+            if media := items.upload(fetch, cursor.get("post", ""), response, short=response.url):
+                yield media
+        yield from found
+        if not found:
+            yield Covered(
+                kind="outlink", id=target[:2000], standing=Standing.EXCLUDED, reason="somebody else's site: recorded, not followed",
+                url=target,
+            )  # fmt: skip
+
+    def parse_document(self, response: CaptureResponse) -> Iterator[Yield]:
+        """The home page, and the papers its footers lead to."""
+        if self._is_page(response):
+            yield from self._needs(response)
+            if not self._is_windowed and not self._is_narrow:
+                for url in page(response.text, response.url).links:
+                    yield from self._works(url, response)
+
+    def parse_style(self, response: CaptureResponse) -> Iterator[Yield]:
+        """A style sheet: what it names."""
+        for target in dict.fromkeys(css(response.text)):
+            if url := absolute(response.url, target):
+                yield from self._requisite(url, response)
+
+    def parse_api(self, response: CaptureResponse) -> Iterator[Yield]:
+        """A page of the JSON API, where it answers strangers: what it says, its next page, and the listings it names."""
+        data = parler_api.load(response)
+        yield from parler_api.items(data, response)
+        for post in parler_api.posts(data):
+            if not self._is_windowed:
+                yield from self._works(items.post_url(parler_api.post_of(post)), response)
+        for username in parler_api.usernames(data):
+            yield from self._works(items.profile_url(username), response)
+        for url in parler_api.uploads(data):
+            yield from self._works(url, response)
+        pages = (response.fetch.cursor or {}).get("pages", 0) + 1
+        if pages < parler_api.MAX_PAGES and (url := parler_api.after(data, response.url, self.seed.since)):
+            yield self.fetch(url, lane=API, parent=response, callback=self.parse_api, cursor={"pages": pages})
+        for url in parler_api.named(data, self.seed.until):
+            yield self.fetch(url, lane=API, parent=response, callback=self.parse_api)
+
+    # What a page leads to
+
+    def _neighbours(self, shown: PostPage, identity: str, response: CaptureResponse) -> Iterator[Yield]:
+        """The people a post page names, and the posts it echoes where their ids slip out."""
+        for username in items.people(shown):
+            yield from self._works(items.profile_url(username), response)
+        if not self._is_windowed:
+            for post in {items.shown_id(shown.shown.parent), items.shown_id(shown.shown.root), shown.shown.comments_id}:
+                if post not in {"", identity}:
+                    yield from self._works(items.post_url(post), response)
+
+    def _uploads(self, card: Card, post: str, response: CaptureResponse, day: str | None) -> Iterator[Yield]:
+        """The media and links of a card; an image's short link remembers whose it is."""
+        for block in card.blocks:
+            for href in dict.fromkeys((block.src, block.link)):
+                url = absolute(response.url, href) if href else None
+                for fetch in self._works(url, response, day=day) if url else ():
+                    if fetch.callback == "parse_link":
+                        yield replace(fetch, cursor={"post": post})
+                        continue
+                    yield fetch
+                    if media := items.upload(fetch, post, response, title=block.title):
+                        yield media
+
+    def _needs(self, response: CaptureResponse) -> Iterator[Yield]:
+        """What a page needs to look as it did, and the papers in its footer."""
+        named = page(response.text, response.url)
+        for url in named.requisites:
+            yield from self._requisite(url, response)
+        for url in named.links:
+            if urlsplit(url).hostname in _PAPERS:
+                yield self._paper(url, response)
+
+    def _requisite(self, url: str, response: CaptureResponse) -> Iterator[Yield]:
+        works = list(self._works(url, response))
+        parts = urlsplit(url)
+        if works or parts.hostname not in _HOSTS and not _ASSET.search(parts.path):
+            yield from works
+            return
+        callback = self.parse_style if parts.path.lower().endswith(".css") else None
+        yield self.fetch(url, lane=REQUISITES, parent=response, callback=callback)
+
+    def _paper(self, url: str, response: CaptureResponse | None, **work: Any) -> Fetch:
+        return self.fetch(
+            url, lane=DOCUMENTS, parent=response, callback=self.parse_document, covers=("document", url), **work
+        )
+
+    def _works(self, url: str, response: CaptureResponse | None, **work: Any) -> Iterator[Fetch]:
+        """Yield the work that a URL of Parler's stands for: every variant of a video, both doors of a short link."""
+        parts = urlsplit(url)
+        film = _VIDEO.match(f"{parts.hostname}{parts.path}")
+        urls = [url]
+        if film:
+            urls = [f"https://{film[1]}{film[2]}{variant}" for variant in ("", ".mp4", "_small.mp4")]
+        elif parts.hostname in _LINK_DOORS and parts.path.startswith("/l/"):
+            urls = [f"https://{host}{parts.path}" for host in _LINK_DOORS]
+        elif parts.path == "/post-view":
+            urls = [f"https://parler.com/post/{parse_qs(parts.query).get('q', [''])[0]}"]
+        for one in urls:
+            if fetch := self._work(one, response, **work):
+                yield fetch
+
+    def _work(self, url: str, response: CaptureResponse | None, **work: Any) -> Fetch | None:
+        parts = urlsplit(url)
+        for place in PLACES:
+            if found := place.pattern.match(f"{parts.hostname}{parts.path}"):
+                return self.fetch(
+                    place.url.format(found[1]) or url, lane=place.lane, parent=response, callback=place.callback,
+                    covers=(place.kind, found[1]), **dict(place.work), **work,
+                )  # fmt: skip
+        return None
+
+    @staticmethod
+    def _is_page(response: CaptureResponse) -> bool:
+        return response.status == 200 and "html" in response.header("Content-Type").lower()
+
+
+def _mark(reply: CaptureResponse) -> str | None:
+    """Return what in an answer only Parler says."""
+    text = reply.body[:65536]
+    if reply.status == 200 and (b'content="@parler_app"' in text or b'og:site_name" content="Parler"' in text):
+        return "its page carries Parler's own marks"
+    if reply.status == 200 and b"<title>Parler Free Speech Social Network</title>" in text:
+        return "its page is Parler's application"
+    if b'"fieldvalidationsMap"' in text:
+        return "its API answers in Parler's form"
+    if reply.status == 200 and reply.url.startswith(COUNTER) and _ID.search(text[:4096]):
+        return "its counter gives out ids of posts"
+    return None

@@ -59,11 +59,26 @@ def items(data: dict[str, Any], response: CaptureResponse) -> Iterator[Item]:
 
 def posts(data: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the posts and comments of an answer that have an id."""
-    found = [*_list(data, "posts"), *_list(data, "comments"), *([data["post"]] if isinstance(data.get("post"), dict) else [])]
+    found = [
+        *_list(data, "posts"),
+        *_list(data, "comments"),
+        *([data["post"]] if isinstance(data.get("post"), dict) else []),
+    ]
     return [post for post in found if identity_of(post)]
 
 
-def named(data: dict[str, Any], since: str | None, until: str | None) -> Iterator[str]:
+def post_of(post: dict[str, Any]) -> str:
+    """Return the id of the post whose page shows a post or comment."""
+    return _text(post.get("post")) if "conversation" in post or "replyingTo" in post else identity_of(post)
+
+
+def uploads(data: dict[str, Any]) -> Iterator[str]:
+    """Yield what an answer links to, by both its short and its long address."""
+    for link in _list(data, "urls"):
+        yield from (url for name in ("short", "long") if (url := _text(link.get(name))))
+
+
+def named(data: dict[str, Any], until: str | None) -> Iterator[str]:
     """Yield the listings that an answer leads to: what its people wrote, and the comments on its posts."""
     for user in _list(data, "users"):
         if identity := identity_of(user):
@@ -119,10 +134,10 @@ def _post(post: dict[str, Any], user: dict[str, Any], links: dict[str, Any], res
     moment = created(post)
     used = [links[key] for key in _texts(post.get("links")) if key in links]
     targets = tuple(url for link in used if (url := _text(link.get("long"))))
-    is_comment = "conversation" in post or "replyingTo" in post
+    is_comment = post_of(post) != identity
     return Post(
         platform="parler", id=identity, kind="comment" if is_comment else "post",
-        url=post_url(_text(post.get("post")) if is_comment else identity), author=_text(user.get("username")) or None,
+        url=post_url(post_of(post)), author=_text(user.get("username")) or None,
         author_name=_text(user.get("name")) or None, text=_text(post.get("body")),
         created_at=(moment.isoformat(), moment.isoformat()) if moment else None,
         in_reply_to=(_text(post.get("replyingTo")) or _text(post.get("post")) or None) if is_comment else None,

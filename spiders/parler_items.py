@@ -8,9 +8,9 @@ any; such a thing gets an id made of its page, its author and its text, the same
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from hashlib import blake2b
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from crawler.model import Account, Media, Post
@@ -19,7 +19,7 @@ from spiders.parler_pages import Block, Card, Comment, PostPage, ProfilePage, Sh
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from crawler.model import Item
+    from crawler.model import Fetch, Item
     from crawler.response import CaptureResponse
 
 #: How far a server's clock may run ahead of ours and still be believed.
@@ -63,8 +63,8 @@ def from_post(page: PostPage, identity: str, response: CaptureResponse) -> Itera
         if card is not None:
             yield _card(card, card.id if card.id != identity else "", f"{identity}/{place}", response)
     yield from _discussion(shown, identity, response)
-    yield from _people(shown, page, response)
-    for post, card in ((identity, shown.own), (shown_id(shown.parent), shown.parent), (shown_id(shown.root), shown.root)):
+    yield from (_person(card, response) for card in people(page).values())
+    for post, card in cards(shown, identity):
         yield from _media(card, post, response)
 
 
@@ -86,6 +86,47 @@ def from_profile(page: ProfilePage, response: CaptureResponse) -> Iterator[Item]
         yield _card(card, identity, f"{page.username}/{made}.{same[made]}", response, shown)
         if identity:
             yield from _discussion(shown, identity, response)
+
+
+def cards(shown: Shown, identity: str) -> Iterator[tuple[str, Card]]:
+    """Yield every card with media of its own, comments included, beside the id of its post where that is known."""
+    if shown.own is not None:
+        yield identity, shown.own
+    for card in (shown.parent, shown.root):
+        if card is not None:
+            yield card.id, card
+    for comment in shown.comments:
+        for one in (comment, *comment.replies):
+            yield one.id, one.card
+
+
+def people(page: PostPage) -> dict[str, Card]:
+    """Return whoever a post page names, by username, with the card that says most of them."""
+    shown = page.shown
+    echoer = Card(username=page.username, name=shown.echoed_by, avatar=shown.echoer_avatar or page.avatar)
+    found: dict[str, Card] = {}
+    for card in [card for _, card in cards(shown, page.id)] + [echoer]:
+        if card.username:
+            found.setdefault(card.username, card)
+    for _, card in cards(shown, page.id):
+        for username in card.mentions:
+            found.setdefault(username, Card(username=username))
+    return found
+
+
+def upload(fetch: Fetch, post: str, response: CaptureResponse, *, short: str = "", title: str = "") -> Media | None:
+    """Return what a fetch of an uploaded image or video is; None where it is something else."""
+    kind, identity = fetch.covers or ("", "")
+    variant = "original"
+    if kind == "variant":
+        variant, kind = ("small" if identity.endswith("_small.mp4") else "large"), "video"
+        identity = identity.removesuffix(".mp4").removesuffix("_small")
+    if kind not in {"image", "video"}:
+        return None
+    return Media(
+        platform="parler", id=identity, url=fetch.url, kind=kind, variant=variant, post=post or None, title=title,
+        extra={"short": short} if short else {}, **_source(response),
+    )  # fmt: skip
 
 
 def card_id(shown: Shown) -> str:
@@ -112,14 +153,18 @@ def _post(shown: Shown, identity: str, page: PostPage, response: CaptureResponse
     own = shown.own or Card()
     bare = shown.is_echo and shown.own is None
     echoed = shown.comments_id if bare and shown.comments_id != identity else shown_id(shown.parent)
-    extra: dict[str, Any] = {"shape": shown.shape, "impressions": own.impressions, "hidden_mentions": own.hidden_mentions}
+    extra: dict[str, Any] = {
+        "shape": shown.shape,
+        "impressions": own.impressions,
+        "hidden_mentions": own.hidden_mentions,
+    }
     if shown.parent is not None:
         extra["echoes"] = [_quoted(card, response) for card in (shown.parent, shown.root) if card is not None]
     if bare:
         extra["echoed_counters"] = shown.counters  # they belong to the post that is echoed
     return Post(
         platform="parler", id=identity, url=post_url(identity), author=page.username or own.username or None,
-        author_name=own.name or shown.echoed_by or page.title or None, text=own.text,
+        author_name=own.name or shown.echoed_by or None, text=own.text,
         created_at=_stamps(written(shown, response)), repost_of=echoed if echoed != identity and echoed else None,
         media=_files(own), links=_links(own), mentions=own.mentions, hashtags=own.hashtags,
         counters={} if bare else shown.counters, sensitive=own.sensitive, extra=extra, **_source(response),
@@ -160,21 +205,7 @@ def _remarks(comments: tuple[Comment, ...], post: str, parent: str, response: Ca
             counters=comment.counters, sensitive=card.sensitive,
             extra={"post": post} | ({} if comment.id else {"made_up_id": True}), **_source(response),
         )  # fmt: skip
-        yield from _media(card, identity, response)
         yield from _remarks(comment.replies, post, identity, response)
-
-
-def _people(shown: Shown, page: PostPage, response: CaptureResponse) -> Iterator[Account]:
-    """Yield what the page says of the people on it; their profile pages say more."""
-    seen: dict[str, Account] = {}
-    if shown.is_echo and shown.own is None and page.username:
-        echoer = Card(username=page.username, name=shown.echoed_by, avatar=shown.echoer_avatar or page.avatar)
-        seen[echoer.username] = _person(echoer, response)
-    remarks = [card for comment in shown.comments for card in (comment.card, *(reply.card for reply in comment.replies))]
-    for card in (shown.own, shown.parent, shown.root, *remarks):
-        if card is not None and card.username:
-            seen.setdefault(card.username, _person(card, response))
-    yield from seen.values()
 
 
 def _person(card: Card, response: CaptureResponse) -> Account:
@@ -195,7 +226,9 @@ def _media(card: Card | None, post: str, response: CaptureResponse) -> Iterator[
 
 
 def _files(card: Card) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(block.src for block in card.blocks if block.src and block.kind in {"image", "video", "audio"}))
+    return tuple(
+        dict.fromkeys(block.src for block in card.blocks if block.src and block.kind in {"image", "video", "audio"})
+    )
 
 
 def _links(card: Card) -> tuple[str, ...]:

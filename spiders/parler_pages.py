@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from selectolax.lexbor import LexborHTMLParser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from selectolax.lexbor import LexborNode
 
@@ -29,10 +30,11 @@ BADGES = (
 
 _PROFILE = re.compile(rf"^(?:https?://parler\.com)?/profile/({USERNAME})(?:/posts)?/?$")
 _POST_PATH = re.compile(rf"/post/({HEX})$")
-_TITLE = re.compile(rf"^\s*@({USERNAME})(?:\s+-\s+(.*))?$", re.DOTALL)
+_TITLE = re.compile(rf"^\s*@({USERNAME})(?:\s+-\s|\s*$)")
 _BADGE = re.compile(r"/images/badges/0*(\d{1,3})\.svg")
 _OWN_ID = re.compile(rf"^(?:mc--slider|sensitive--content--wrapper)-+({HEX})$")
 _COMMENTS_ID = re.compile(rf"^(?:show-comments|hide-comments|comments-list)-({HEX})$")
+_COMMENT_LISTS = ("show-comments-", "hide-comments-", "comments-list-")
 _REPLIES_ID = re.compile(rf"^(?:show-replies|hide-replies|replies-list)-({HEX})$")
 _IMAGE_NUMBER = re.compile(r"^mc-image--modal--(\d{1,20})$")
 _HASHTAG = re.compile(r"(?<![\w&/])#(\w{1,200})")
@@ -102,7 +104,7 @@ class Comment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """One post with what it echoes, its counts and comments: a whole ``post--card--wrapper``."""
+    """One post with what it echoes, its counts and comments: a ``post--card--wrapper`` and what belongs to it."""
 
     own: Card | None = None
     parent: Card | None = None
@@ -129,9 +131,8 @@ class PostPage:
     """A page under ``/post/``."""
 
     id: str
+    #: The author, from the title: a bare echo prints only a display name elsewhere.
     username: str
-    #: What follows the username in the title: display name, and the text if there is one.
-    title: str
     avatar: str
     shown: Shown
 
@@ -159,8 +160,8 @@ def post_page(html: str) -> PostPage | None:
     own = _POST_PATH.search(_meta(tree, "og:url"))
     title = _TITLE.match(_meta(tree, "og:title"))
     return PostPage(
-        id=own[1] if own else "", username=title[1] if title else "", title=(title[2] or "") if title else "",
-        avatar=_meta(tree, "og:image"), shown=_shown(wrapper),
+        id=own[1] if own else "", username=title[1] if title else "", avatar=_meta(tree, "og:image"),
+        shown=_shown(wrapper),
     )  # fmt: skip
 
 
@@ -204,27 +205,31 @@ def when(ago: str, captured_at: datetime) -> tuple[datetime, datetime] | None:
     return captured_at - timedelta(seconds=(number + 1) * longest), captured_at - timedelta(seconds=number * shortest)
 
 
-def exact(stamp: str) -> datetime | None:
-    """Return the API's ``YYYYMMDDHHMMSS`` (UTC) as a time."""
-    try:
-        return datetime.strptime(stamp, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
-    except ValueError:
-        return None
-
-
 def _shown(wrapper: LexborNode) -> Shown:
     container = wrapper.css_first(".card--post-container") or wrapper
     echo = container.css_first(".echo-byline--wrapper")
     footer = container.css_first(".card--footer")
+    parts = _belonging(wrapper)
     return Shown(
         own=_card_in(container, ".reblock.post"), parent=_card_in(container, ".echo--parent"),
         root=_card_in(container, ".echo--root"), is_echo=echo is not None,
         echoed_by=re.sub(r"^Echoed By\s*", "", _text(_first(echo, ".eb--statement"))),
         echoer_avatar=_attribute(_first(echo, ".eb--profile-pic img"), "src"),
         echoed_ago=_text(_first(echo, ".eb--timestamp")), counters=dict(_post_counters(footer)),
-        comments=tuple(_comments(wrapper)),
-        comments_id=_leaked(wrapper, _COMMENTS_ID, "show-comments-", "comments-list-"),
+        comments=tuple(comment for part in parts for comment in _comments(part)),
+        comments_id=next((leaked for part in parts if (leaked := _leaked(part, _COMMENTS_ID, *_COMMENT_LISTS))), ""),
     )  # fmt: skip
+
+
+def _belonging(wrapper: LexborNode) -> list[LexborNode]:
+    """Return a wrapper and what follows it up to the next one: comments stand inside it or after it."""
+    parts = [wrapper]
+    node = wrapper.next
+    while node is not None and "post--card--wrapper" not in (classes := _attribute(node, "class")):
+        if "comments" in classes or _attribute(node, "id").startswith(_COMMENT_LISTS):
+            parts.append(node)
+        node = node.next
+    return parts
 
 
 def _card_in(container: LexborNode, place: str) -> Card | None:
@@ -316,7 +321,7 @@ def _first(node: LexborNode | None, selector: str) -> LexborNode | None:
 
 
 def _attribute(node: LexborNode | None, name: str) -> str:
-    return (node.attributes.get(name) or "").strip() if node is not None else ""
+    return (node.attributes.get(name) or "").strip() if node is not None and node.is_element_node else ""
 
 
 def _meta(tree: LexborHTMLParser, name: str) -> str:
