@@ -78,6 +78,8 @@ class Standing(StrEnum):
     KNOWN = "known"
     EXCLUDED = "excluded"
     REFUSED = "refused"
+    #: A number of a swept id space at which nothing lives: no gap.
+    VACANT = "vacant"
     MISSING = "missing"
     PARTIAL = "partial"
     CAPTURED = "captured"
@@ -229,7 +231,7 @@ class Capture:
     #: When the request was about to be sent, UTC; every record of the capture carries this one date.
     started: datetime
     ended: datetime
-    #: Why the outcome is not OK, for people.
+    #: Why the outcome is not OK, or what was odd about a whole answer, for people.
     error: str = ""
     #: WARC-Truncated value: "disconnect", "time", "length" or "unspecified"; None for a whole body.
     truncated: Literal["disconnect", "time", "length", "unspecified"] | None = None

@@ -97,7 +97,7 @@ def _read(group: Group, name: str, collection: Collection, spider: PlatformSpide
                 truncated=response.truncated is not None,
             )  # fmt: skip
         )
-        missing = ruling.state is State.DONE and ruling.standing is Standing.MISSING
+        missing = ruling.state is State.DONE and ruling.standing in {Standing.MISSING, Standing.VACANT}
         if not ruling.read and not spider.reads(leased.fetch, missing=missing):
             response.fetch = replace(leased.fetch, callback=None)
         told = settlement(leased, ruling, response, read_all(spider, response), now=time.time())

@@ -69,7 +69,10 @@ def rule(answer: Answer) -> Ruling:
         return Ruling(state=State.EXCLUDED, reason="private", standing=Standing.EXCLUDED)
     if answer.status in _WAITING or answer.verdict in {Verdict.LIMITED, Verdict.TOMBSTONE}:
         return _wait(answer, MAX_TRIES, _why(answer))
-    if answer.status in _FORBIDDEN or answer.verdict is Verdict.LOGIN:
+    if answer.verdict is Verdict.LOGIN and answer.sweep:
+        # Nothing named it; we only asked whether strangers may. They may not, and that is the whole answer.
+        return Ruling(state=State.DONE, reason="login", standing=Standing.REFUSED, attempt=True)
+    if answer.verdict is Verdict.LOGIN or (answer.status in _FORBIDDEN and answer.verdict is not Verdict.MISSING):
         return _second_look(answer, State.PARKED, Standing.REFUSED)
     if answer.truncated or answer.outcome is not Outcome.OK:
         return _cut(answer)
@@ -104,6 +107,9 @@ def _unanswered(answer: Answer) -> Ruling:
 
 
 def _second_look(answer: Answer, state: State, standing: Standing) -> Ruling:
+    if answer.sweep:
+        # Asked on the chance that it answers: the refusal is the answer, once.
+        return Ruling(state=State.DONE, reason=_why(answer), standing=standing, attempt=True)
     if answer.attempt == 0:
         return Ruling(state=State.QUEUED, reason=SECOND_LOOK, wait=SECOND_LOOK_AFTER, attempt=True)
     return Ruling(state=state, reason=_why(answer), standing=standing, attempt=state is not State.DONE)
@@ -111,7 +117,7 @@ def _second_look(answer: Answer, state: State, standing: Standing) -> Ruling:
 
 def _missing(answer: Answer) -> Ruling:
     if answer.sweep:
-        return Ruling(state=State.DONE, reason="hole", standing=Standing.MISSING)
+        return Ruling(state=State.DONE, reason="hole", standing=Standing.VACANT)
     return _second_look(answer, State.DONE, Standing.MISSING)
 
 

@@ -196,7 +196,7 @@ class _Judge:
 
     def reads(self, fetch: Any, ruling: Any) -> bool:
         spider: Any = self._crawler.spider
-        return bool(spider.reads(fetch, missing=ruling.state is State.DONE and ruling.standing is Standing.MISSING))
+        return bool(spider.reads(fetch, missing=ruling.state is State.DONE and ruling.standing in {Standing.MISSING, Standing.VACANT}))
 
     def segment_class(self, lane: str) -> SegmentClass:
         spider: Any = self._crawler.spider

@@ -14,24 +14,25 @@ Options (``--option first=N --option last=N``): the lowest and highest id of the
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from crawler.errors import UsageError
-from crawler.model import Covered, Lane, Seed, SegmentClass, Standing, Verdict
+from crawler.model import Covered, Standing, Verdict
 from spiders import parler_api
 from spiders import parler_items as items
-from spiders.base import ROBOTS, Evidence, PlatformSpider, Probe, Territory, Yield
+from spiders.base import Evidence, PlatformSpider, Probe, Territory, Yield
 from spiders.counter import Answer, Goal, Search
 from spiders.html import absolute, css, page
-from spiders.parler_pages import HEX, USERNAME, post_page, profile_page
+from spiders.parler_pages import post_page, profile_page
+from spiders.parler_places import API, DOCUMENTS, HOSTS, IDS, LANES, MEDIA_HOSTS, PAPERS, REQUISITES, place_of, variants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from crawler.model import Fetch
+    from crawler.model import Fetch, Lane, Seed
     from crawler.response import CaptureResponse
     from spiders.parler_pages import Card, PostPage
 
@@ -43,71 +44,10 @@ BLOCK = 500
 #: Holes in a row after which nothing newer is expected.
 EDGE = 64
 
-IDS = Lane(name="ids", order=10)
-API = Lane(name="api", order=15)
-POSTS = Lane(name="posts", order=20)
-PROFILES = Lane(name="profiles", order=30)
-SHARES = Lane(name="shares", order=40)
-LINKS = Lane(name="links", order=50)
-IMAGES = Lane(name="images", order=60, segment_class=SegmentClass.IMAGES)
-ORIGINALS = Lane(name="video-originals", order=70, segment_class=SegmentClass.ORIGINALS)
-VARIANTS = Lane(name="video-variants", order=80, segment_class=SegmentClass.ORIGINALS)
-AVATARS = Lane(name="avatars", order=90, segment_class=SegmentClass.IMAGES)
-REQUISITES = Lane(name="requisites", order=100)
-DOCUMENTS = Lane(name="documents", order=110)
-
-_MEDIA_HOSTS = frozenset({"images.parler.com", "image-cdn.parler.com", "video.parler.com", "company-media.parler.com"})
-_LINK_DOORS = ("api.parler.com", "par.pw")
-_PAPERS = frozenset({"legal.parler.com", "faq.parler.com"})
-_HOSTS = (
-    "parler.com",
-    "www.parler.com",
-    "api.parler.com",
-    "par.pw",
-    "share.par.pw",
-    *sorted(_MEDIA_HOSTS),
-    *sorted(_PAPERS),
-)
-
 _ID = re.compile(rb"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
-_VIDEO = re.compile(r"^(video\.parler\.com/\w{2}/\w{2}/)(\w{4,32}?)(_small\.mp4|\.mp4|)$")
 _SHELL = re.compile(rb"<app-root|<title>\s*Parler Free Speech Social Network", re.IGNORECASE)
 _S3_ERROR = re.compile(rb"^\s*<\?xml[^>]*>\s*(?:<!--.*?-->\s*)?<Error\b|^\s*<Error>\s*<Code>", re.DOTALL)
 _ASSET = re.compile(r"\.(?:css|js|svg|png|jpe?g|gif|ico|woff2?|ttf|otf|eot)$", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """A kind of URL: where it is, and what its work is. Group 1 of the pattern is the id of the thing."""
-
-    pattern: re.Pattern[str]
-    lane: Lane
-    kind: str
-    callback: str | None = None
-    #: The URL that stands for it, where there are several.
-    url: str = ""
-    work: tuple[tuple[str, Any], ...] = ()
-
-
-#: What a URL (without scheme) is. The first that fits.
-PLACES = (
-    Place(pattern=re.compile(rf"^(?:www\.)?parler\.com/post/({HEX})/?$"), lane=POSTS, kind="post", callback="parse_post",
-          url="https://parler.com/post/{}"),
-    Place(pattern=re.compile(rf"^(?:www\.)?parler\.com/profile/({USERNAME})(?:/posts)?/?$"), lane=PROFILES, kind="profile",
-          callback="parse_profile", url="https://parler.com/profile/{}/posts"),
-    Place(pattern=re.compile(rf"^share\.par\.pw/post/({HEX})/?$"), lane=SHARES, kind="share", callback="parse_share"),
-    Place(pattern=re.compile(r"^(?:api\.parler\.com|par\.pw)/l/(\w{1,32})$"), lane=LINKS, kind="link", callback="parse_link",
-          work=(("follow", False),)),
-    Place(pattern=re.compile(r"^image-cdn\.parler\.com/(?:\w+/)*(\w{1,64})(?:\.\w{1,5})?$"), lane=IMAGES, kind="image"),
-    Place(pattern=re.compile(r"^video\.parler\.com/\w{2}/\w{2}/(\w{4,32}?)$(?<!_small)"), lane=ORIGINALS, kind="video"),
-    # What pages show of a video; the bigger one, which they do not even link to, goes first.
-    Place(pattern=re.compile(r"^video\.parler\.com/\w{2}/\w{2}/(\w{4,32}?_small\.mp4)$"), lane=VARIANTS, kind="variant"),
-    Place(pattern=re.compile(r"^video\.parler\.com/\w{2}/\w{2}/(\w{4,32}?\.mp4)$"), lane=VARIANTS, kind="variant",
-          work=(("value", 1),)),
-    Place(pattern=re.compile(r"^images\.parler\.com/(\w{1,64}_1200)$"), lane=AVATARS, kind="banner"),
-    Place(pattern=re.compile(r"^images\.parler\.com/(\w{1,64}_\d+)$"), lane=AVATARS, kind="avatar"),
-    Place(pattern=re.compile(r"^images\.parler\.com/(\w{1,64})$"), lane=AVATARS, kind="preview"),
-)  # fmt: skip
 
 
 class ParlerSpider(PlatformSpider):
@@ -115,11 +55,9 @@ class ParlerSpider(PlatformSpider):
 
     name = "parler"
     title: ClassVar[str] = "Parler"
-    known_hosts: ClassVar[tuple[str, ...]] = _HOSTS
+    known_hosts: ClassVar[tuple[str, ...]] = HOSTS
     probes: ClassVar[tuple[Probe, ...]] = (Probe(path="https://parler.com/"), Probe(path=f"{COUNTER}1"))
-    lanes: ClassVar[tuple[Lane, ...]] = (
-        ROBOTS, IDS, API, POSTS, PROFILES, SHARES, LINKS, IMAGES, ORIGINALS, VARIANTS, AVATARS, REQUISITES, DOCUMENTS,
-    )  # fmt: skip
+    lanes: ClassVar[tuple[Lane, ...]] = LANES
     kinds: ClassVar[tuple[str, ...]] = (
         "post", "profile", "comment", "image", "video", "link", "share", "avatar", "banner", "preview", "variant", "document",
         "card", "id", "outlink",
@@ -134,20 +72,20 @@ class ParlerSpider(PlatformSpider):
         reasons = [
             reason
             for reply in replies
-            if urlsplit(reply.url).hostname in _HOSTS and (reason := _mark(reply)) is not None
+            if urlsplit(reply.url).hostname in HOSTS and (reason := _mark(reply)) is not None
         ]
         return Evidence(confidence=97, reasons=tuple(dict.fromkeys(reasons))) if reasons else None
 
     @classmethod
     def territory(cls, seed: Seed) -> Territory:
         """All of Parler's own hosts, whatever the seed names."""
-        return Territory(hosts=_HOSTS)
+        return Territory(hosts=HOSTS)
 
     def judge(self, response: CaptureResponse) -> Verdict:
         """Know soft 404s, S3 errors and login walls from status, headers and the first 4 KiB."""
         parts = urlsplit(response.url)
         head = response.head_bytes
-        if parts.hostname in _MEDIA_HOSTS and response.status not in {408, 425, 429} and response.status < 500:
+        if parts.hostname in MEDIA_HOSTS and response.status not in {408, 425, 429} and response.status < 500:
             return Verdict.MISSING if response.status in {404, 410} or _S3_ERROR.match(head) else Verdict.OK
         if parts.path.startswith("/auth/") or "/auth/access" in response.header("Location"):
             return Verdict.LOGIN
@@ -176,12 +114,12 @@ class ParlerSpider(PlatformSpider):
             covers=("document", "https://parler.com/"),
         )
         yield self.fetch(API_DOOR, lane=API, callback=self.parse_api, sweep=True)
-        for host in sorted(_PAPERS):
+        for host in sorted(PAPERS):
             yield self._paper(f"https://{host}/", None, sweep=True)
 
     def listed(self, url: str) -> Fetch:
         """Return the work of a URL that the user listed."""
-        return self._work(url, None) or self.fetch(
+        return next(self._works(url, None), None) or self.fetch(
             url, lane=DOCUMENTS, callback=self.parse_document, covers=("document", url)
         )
 
@@ -196,7 +134,7 @@ class ParlerSpider(PlatformSpider):
 
     @property
     def _is_narrow(self) -> bool:
-        return self._work(self.seed.url, None) is not None
+        return place_of(self.seed.url) is not None
 
     @property
     def _is_windowed(self) -> bool:
@@ -209,7 +147,7 @@ class ParlerSpider(PlatformSpider):
         cursor = response.fetch.cursor or {}
         number = int(response.url.rsplit("/", 1)[-1])
         found = _ID.search(response.body[:4096]) if response.status == 200 else None
-        post = self._work(f"https://parler.com/post/{found[0].decode()}", response) if found else None
+        post = next(self._works(items.post_url(found[0].decode()), response)) if found else None
         if "search" in cursor:
             search = Search.of(cursor["search"])
             if search.goal is not Goal.NEWEST and post is not None:
@@ -243,7 +181,7 @@ class ParlerSpider(PlatformSpider):
 
     def _end_of_window(
         self, first: int, top: int, asked: tuple[int, ...], response: CaptureResponse | None = None
-    ) -> Iterator[Yield]:
+    ) -> Iterator[Fetch]:
         """The counter's span is known: look for where --until falls in it."""
         if self.seed.until:
             yield from self._look(Search.moment(Goal.UNTIL, first, top, asked), response)
@@ -252,20 +190,20 @@ class ParlerSpider(PlatformSpider):
 
     def _start_of_window(
         self, first: int, top: int, asked: tuple[int, ...], response: CaptureResponse | None
-    ) -> Iterator[Yield]:
+    ) -> Iterator[Fetch]:
         """The window's end is known: look for where --since falls, and sweep what lies between."""
         if self.seed.since:
             yield from self._look(Search.moment(Goal.SINCE, first, top, asked), response)
         else:
             yield from self._sweep(first, top, asked, response)
 
-    def _look(self, search: Search, response: CaptureResponse | None) -> Iterator[Yield]:
+    def _look(self, search: Search, response: CaptureResponse | None) -> Iterator[Fetch]:
         if search.at is not None:
             yield self._ask(search, response)
         else:
             yield from self._narrowed(search, response)
 
-    def _narrowed(self, search: Search, response: CaptureResponse | None) -> Iterator[Yield]:
+    def _narrowed(self, search: Search, response: CaptureResponse | None) -> Iterator[Fetch]:
         """One end of the window is found; only what is proved to lie outside is left out."""
         if search.goal is Goal.UNTIL:
             top = search.top if search.proof is None else search.proof - 1
@@ -276,7 +214,7 @@ class ParlerSpider(PlatformSpider):
 
     def _sweep(
         self, first: int, top: int, asked: tuple[int, ...], response: CaptureResponse | None = None
-    ) -> Iterator[Yield]:
+    ) -> Iterator[Fetch]:
         """Name the highest block of a span; one of its numbers, never asked before, carries the rest of the span."""
         low = max(first, top - BLOCK + 1)
         carrier = next((n for n in range((low + top) // 2, first - 1, -1) if n not in asked), None)
@@ -333,8 +271,9 @@ class ParlerSpider(PlatformSpider):
         """A post page: what it says, and the pages and media it names."""
         shown = post_page(response.text) if self._is_page(response) else None
         interval = items.written(shown.shown, response) if shown else None
-        if "search" in (response.fetch.cursor or {}):
-            search = Search.of(response.fetch.cursor["search"])
+        cursor = response.fetch.cursor or {}
+        if "search" in cursor:
+            search = Search.of(cursor["search"])
             yield from self._step(search, self._side(search.goal, interval), response)
         if shown is None:
             return
@@ -449,13 +388,13 @@ class ParlerSpider(PlatformSpider):
         for url in named.requisites:
             yield from self._requisite(url, response)
         for url in named.links:
-            if urlsplit(url).hostname in _PAPERS:
+            if urlsplit(url).hostname in PAPERS:
                 yield self._paper(url, response)
 
     def _requisite(self, url: str, response: CaptureResponse) -> Iterator[Yield]:
         works = list(self._works(url, response))
         parts = urlsplit(url)
-        if works or parts.hostname not in _HOSTS and not _ASSET.search(parts.path):
+        if works or parts.hostname not in HOSTS and not _ASSET.search(parts.path):
             yield from works
             return
         callback = self.parse_style if parts.path.lower().endswith(".css") else None
@@ -467,29 +406,14 @@ class ParlerSpider(PlatformSpider):
         )
 
     def _works(self, url: str, response: CaptureResponse | None, **work: Any) -> Iterator[Fetch]:
-        """Yield the work that a URL of Parler's stands for: every variant of a video, both doors of a short link."""
-        parts = urlsplit(url)
-        film = _VIDEO.match(f"{parts.hostname}{parts.path}")
-        urls = [url]
-        if film:
-            urls = [f"https://{film[1]}{film[2]}{variant}" for variant in ("", ".mp4", "_small.mp4")]
-        elif parts.hostname in _LINK_DOORS and parts.path.startswith("/l/"):
-            urls = [f"https://{host}{parts.path}" for host in _LINK_DOORS]
-        elif parts.path == "/post-view":
-            urls = [f"https://parler.com/post/{parse_qs(parts.query).get('q', [''])[0]}"]
-        for one in urls:
-            if fetch := self._work(one, response, **work):
-                yield fetch
-
-    def _work(self, url: str, response: CaptureResponse | None, **work: Any) -> Fetch | None:
-        parts = urlsplit(url)
-        for place in PLACES:
-            if found := place.pattern.match(f"{parts.hostname}{parts.path}"):
-                return self.fetch(
-                    place.url.format(found[1]) or url, lane=place.lane, parent=response, callback=place.callback,
-                    covers=(place.kind, found[1]), **dict(place.work), **work,
+        """Yield the work that a URL of Parler's stands for, its variants included; nothing for other URLs."""
+        for one in variants(url):
+            if found := place_of(one):
+                place, identity = found
+                yield self.fetch(
+                    place.url.format(identity) or one, lane=place.lane, parent=response, callback=place.callback,
+                    covers=(place.kind, identity), **{**dict(place.work), **work},
                 )  # fmt: skip
-        return None
 
     @staticmethod
     def _is_page(response: CaptureResponse) -> bool:

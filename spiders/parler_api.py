@@ -194,5 +194,5 @@ def _text(value: object) -> str:
     return str(value) if isinstance(value, str | int | float) else ""
 
 
-def _source(response: CaptureResponse) -> dict[str, str]:
+def _source(response: CaptureResponse) -> dict[str, Any]:
     return {"captured_at": response.captured_at.isoformat(), "source_url": response.url}

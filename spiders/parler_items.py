@@ -251,7 +251,7 @@ def _stamps(interval: tuple[datetime, datetime] | None) -> tuple[str, str] | Non
     return (interval[0].isoformat(), interval[1].isoformat()) if interval else None
 
 
-def _source(response: CaptureResponse) -> dict[str, str]:
+def _source(response: CaptureResponse) -> dict[str, Any]:
     return {"captured_at": response.captured_at.isoformat(), "source_url": response.url}
 
 

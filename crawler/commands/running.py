@@ -17,7 +17,7 @@ from tqdm import tqdm
 from crawler.collection import Collection, default_root
 from crawler.commands.console import Console, is_terminal, size
 from crawler.commands.crawl import PER_RUN
-from crawler.commands.status import coverage_line, trouble
+from crawler.commands.status import coverage_lines, trouble
 from crawler.config import Config
 from crawler.errors import Interrupted, UsageError
 from crawler.frontier.sqlite import SqliteFrontier
@@ -194,8 +194,8 @@ def _tell(report: Report, collection: Collection, console: Console) -> int:
     error = report.error
     code = error.exit_code if error else 3 if unfinished else 0
     console.say()
-    for kind, counts in report.coverage.items():
-        console.say(coverage_line(kind, counts))
+    for line in coverage_lines(collection.marker.platform, report.coverage):
+        console.say(line)
     console.say(
         f"{stats.captures:,} captures, {size(stats.bytes)}, in {len(collection.sealed_segments())} segments under "
         f"{collection.root}, {report.seconds:.1f} s"

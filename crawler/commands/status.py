@@ -36,8 +36,8 @@ def _show(collection: Collection, stats: Stats, coverage: dict[str, dict[str, in
     sealed = collection.sealed_segments()
     held = sum(path.stat().st_size for path in sealed)
     console.result(f"{marker.seed} ({marker.platform}), {'being crawled now' if running else 'no crawl is running'}")
-    for kind, counts in coverage.items():
-        console.result(coverage_line(kind, counts))
+    for line in coverage_lines(marker.platform, coverage):
+        console.result(line)
     console.result(
         f"  {stats.captures:,} captures, {stats.attempts:,} attempts, {size(stats.bytes)} on the wire; "
         f"{len(sealed)} segments sealed, {size(held)}"
@@ -59,9 +59,16 @@ def _show(collection: Collection, stats: Stats, coverage: dict[str, dict[str, in
     )  # fmt: skip
 
 
-def coverage_line(kind: str, counts: dict[str, int]) -> str:
-    """Return one kind's coverage as people read it."""
-    total = sum(counts.values())
+def coverage_lines(platform: str, coverage: dict[str, dict[str, int]]) -> list[str]:
+    """Return the coverage by kind as people read it, in the platform's own order."""
+    from spiders.registry import get  # noqa: PLC0415 - not for --help
+
+    order = {kind: place for place, kind in enumerate(get(platform).kinds)}
+    return [_line(kind, coverage[kind]) for kind in sorted(coverage, key=lambda kind: (order.get(kind, 99), kind))]
+
+
+def _line(kind: str, counts: dict[str, int]) -> str:
+    total = sum(n for standing, n in counts.items() if standing != "vacant")
     others = ", ".join(f"{n:,} {standing}" for standing, n in counts.items() if n and standing != "captured")
     return f"  {kind:<10} {counts.get('captured', 0):>9,} of {total:,} captured{f'  ({others})' if others else ''}"
 

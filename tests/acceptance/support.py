@@ -111,6 +111,6 @@ def settled(directory: Path) -> dict[tuple[str, str], tuple[str, int]]:
 def doubles(directory: Path) -> Counter[tuple[str, str]]:
     """Return fetches with more than one settled capture in the WARCs; there must be none."""
     counts = Counter(
-        (one.method, one.url) for one in held(directory) if one.response_type and "-attempts." not in one.segment and not one.truncated
+        (one.method, one.url) for one in held(directory) if one.response_type and "-attempts." not in one.segment and "-probe-" not in one.segment and not one.truncated
     )
     return Counter({key: n for key, n in counts.items() if n > 1})

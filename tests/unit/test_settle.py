@@ -28,7 +28,9 @@ def test_something_named_and_missing_gets_one_second_look(status: int) -> None:
 
 def test_a_hole_in_a_sweep_is_final_at_once() -> None:
     ruling = answer(404, sweep=True)
-    assert (ruling.state, ruling.standing, ruling.reason) == (State.DONE, Standing.MISSING, "hole")
+    assert (ruling.state, ruling.standing, ruling.reason) == (State.DONE, Standing.VACANT, "hole")
+    refused = answer(401, sweep=True)
+    assert (refused.state, refused.standing, refused.attempt) == (State.DONE, Standing.REFUSED, True)
 
 
 @pytest.mark.parametrize("status", [405, 451, 418])
