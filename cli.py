@@ -55,9 +55,11 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "OUTLAST"})
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Say which version this is.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Say which version this is."
+)
 def archive() -> None:
-    """Save a social platform's public posts and media before it goes dark.
+    r"""Save a social platform's public posts and media before it goes dark.
 
     \b
     archive crawl parler.com        save it; run it again to resume

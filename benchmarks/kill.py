@@ -1,6 +1,6 @@
 """kill -9 a crawl at many random moments and failpoints; print what was lost (nothing) and what was asked again.
 
-    python benchmarks/kill.py [--moments 100] [--posts 100] [--seed 1]
+python benchmarks/kill.py [--moments 100] [--posts 100] [--seed 1]
 """
 
 from __future__ import annotations
@@ -30,8 +30,12 @@ def main() -> int:
         expected = baseline(replica, Path(work) / "whole")
         for number in range(options.moments):
             moment = FAILPOINTS[number] if number < len(FAILPOINTS) else rng.choice(WHO)
-            outcome = try_moment(replica, Path(work) / str(number), moment, expected, seed=rng.randrange(1 << 30), seconds=6.0)
-            totals.update(moments=1, lost=outcome.lost, changed=outcome.changed, doubled=outcome.doubled, bad=not outcome.is_good)
+            outcome = try_moment(
+                replica, Path(work) / str(number), moment, expected, seed=rng.randrange(1 << 30), seconds=6.0
+            )
+            totals.update(
+                moments=1, lost=outcome.lost, changed=outcome.changed, doubled=outcome.doubled, bad=not outcome.is_good
+            )
             print(f"{number + 1:4} {moment:26} {'ok' if outcome.is_good else outcome}", flush=True)
     print(dict(totals), f"of {len(expected)} fetches each")
     return 1 if totals["bad"] else 0

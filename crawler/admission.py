@@ -1,4 +1,4 @@
-"""Which fetches the frontier takes and hands out: scope and exclusions when offered, exclusions and robots when leased."""
+"""Which fetches the frontier takes and hands out: scope when they are offered, exclusions and robots when leased."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from crawler.frontier.interface import Refusal
 from crawler.model import Covered, Fetch, Gate, Settlement, Standing
 from crawler.politeness.robots import Rules, robots_url
-from crawler.scope import Scope, host_of, origin
+from crawler.scope import Scope
+from crawler.url import host_of, origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -75,7 +76,9 @@ class Admission:
         """Return the fetch that must be settled before an origin is asked for anything else."""
         if self._policy == "ignore":
             return None
-        return Fetch(url=robots_url(place), lane="robots", callback=self._robots_callback, cursor={"origin": place}, sweep=True)
+        return Fetch(
+            url=robots_url(place), lane="robots", callback=self._robots_callback, cursor={"origin": place}, sweep=True
+        )
 
     def learn(self, gates: Iterable[Gate]) -> None:
         """Take in the rules of robots.txt files just settled; the first for an origin holds."""

@@ -86,7 +86,9 @@ class Collection:
             facts: dict[str, Any] = json.loads(path.read_text("utf-8"))
             version = int(facts["format"])
             if version > FORMAT:
-                raise UsageError(f"{root} has collection format {version}; this Outlast reads up to {FORMAT}: update it.")
+                raise UsageError(
+                    f"{root} has collection format {version}; this Outlast reads up to {FORMAT}: update it."
+                )
             marker = Marker(**facts)
         except (ValueError, KeyError, TypeError) as e:
             raise NotACollection(f"{path} is not readable as a collection marker: {e}") from e
@@ -98,9 +100,15 @@ class Collection:
         if root.exists() and (not root.is_dir() or any(root.iterdir())):
             raise NotACollection(f"{root} exists and is not an Outlast collection; name another with --into.")
         marker = Marker(
-            format=FORMAT, id=uuid.uuid4().hex[:12], created=datetime.now(UTC).isoformat(timespec="seconds"), seeds=[seed.url],
-            platform=platform, options=seed.options, since=seed.since, until=seed.until,
-        )  # fmt: skip
+            format=FORMAT,
+            id=uuid.uuid4().hex[:12],
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            seeds=[seed.url],
+            platform=platform,
+            options=seed.options,
+            since=seed.since,
+            until=seed.until,
+        )
         made = cls(root, marker)
         try:
             for folder in (made.warcs, made.indexes, made.spool, made.log.parent):

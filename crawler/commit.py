@@ -33,18 +33,17 @@ from crawler.model import (
     Standing,
     State,
 )
-from crawler.settle import Ruling
 from crawler.warc.records import metadata
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
-    from scrapy import Spider
     from scrapy.crawler import Crawler
 
     from crawler.capture.recorder import Recorded
     from crawler.frontier.remote import RemoteFrontier
     from crawler.response import CaptureResponse
+    from crawler.settle import Ruling
     from crawler.warc.rotation import Group, Segments
 
 log = logging.getLogger("outlast.commit")
@@ -87,9 +86,7 @@ class Found:
             raise TypeError(f"a callback yielded {type(thing).__name__}; see spiders/base.py for what it may yield")
 
 
-def settlement(
-    leased: Leased, ruling: Ruling, response: CaptureResponse, found: Found, *, now: float
-) -> Settlement:
+def settlement(leased: Leased, ruling: Ruling, response: CaptureResponse, found: Found, *, now: float) -> Settlement:
     """Return what the frontier is told, except where the records are. Pure."""
     fetch = leased.fetch
     outlinks, coverage = list(found.outlinks), list(found.coverage)
@@ -103,13 +100,18 @@ def settlement(
         standing = Standing.PARTIAL if standing is Standing.CAPTURED else standing
     if fetch.covers is not None and standing is not None:
         kind, thing = fetch.covers
-        coverage.append(
-            Covered(kind=kind, id=thing, standing=standing, day=fetch.day, reason=reason, url=fetch.url)
-        )
+        coverage.append(Covered(kind=kind, id=thing, standing=standing, day=fetch.day, reason=reason, url=fetch.url))
     return Settlement(
-        id=leased.id, token=leased.token, state=state, reason=reason, not_before=now + ruling.wait if ruling.wait else 0.0,
-        status=response.status, outlinks=tuple(outlinks), coverage=tuple(coverage), gate=_gate(fetch, state, response),
-    )  # fmt: skip
+        id=leased.id,
+        token=leased.token,
+        state=state,
+        reason=reason,
+        not_before=now + ruling.wait if ruling.wait else 0.0,
+        status=response.status,
+        outlinks=tuple(outlinks),
+        coverage=tuple(coverage),
+        gate=_gate(fetch, state, response),
+    )
 
 
 def _moved(fetch: Fetch, target: str) -> tuple[str, str] | None:
@@ -266,8 +268,8 @@ class CommitMiddleware:
             log.exception("the callback for %s failed", response.url)
             found.error = f"{type(e).__name__}: {e}"[:500]
         await self._committer.finished(_leased(response), found)
-        for nothing in ():
-            yield nothing
+        return
+        yield
 
 
 def _leased(response: CaptureResponse) -> Leased:

@@ -303,7 +303,7 @@ class _Foreign:
         self.done = self._left == 0
         return used, b""
 
-    def eof(self, *, clean: bool) -> tuple[Truncation | None, str]:  # noqa: ARG002 - one shape for all bodies
+    def eof(self, *, clean: bool) -> tuple[Truncation | None, str]:
         if _HTTP2.match(self._start):
             return None, "the server speaks only HTTP/2, which a WARC cannot hold exactly"
         return ("length" if self.done else None), "the answer is not HTTP"
@@ -366,7 +366,7 @@ class _Chunked:
         if self._trailer > MAX_TRAILER:
             self._error = "the trailer is too long"
 
-    def eof(self, *, clean: bool) -> tuple[Truncation | None, str]:  # noqa: ARG002 - one shape for all bodies
+    def eof(self, *, clean: bool) -> tuple[Truncation | None, str]:
         if self._error:
             return "unspecified", f"the chunked body is broken: {self._error}"
         # RFC 9112 section 8: complete once the zero-sized chunk has come.

@@ -15,12 +15,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
+from crawler.url import canonical
+
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
 #: A body up to this many bytes stays in memory; a bigger one is spooled to disk.
 SPOOL_THRESHOLD = 1 << 20
+#: The lane of what was asked to recognise a site: recorded, but no fetch of the frontier.
+PROBE_LANE = "probe"
 #: A payload below this many bytes is never replaced by a revisit (design section 4).
 REVISIT_MIN_BYTES = 1024
 
@@ -141,8 +145,6 @@ class Fetch:
     @property
     def fingerprint(self) -> bytes:
         """128 bits over method, canonical URL and body; unique within a round."""
-        from crawler.scope import canonical  # noqa: PLC0415 - scope is a layer above the nouns
-
         digest = hashlib.blake2b(digest_size=16)
         for part in (self.method.encode(), canonical(self.url).encode(), self.body):
             digest.update(len(part).to_bytes(8, "big"))

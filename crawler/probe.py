@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +12,9 @@ from crawler.capture.decode import response_from
 from crawler.capture.pool import Pool, PoolOptions
 from crawler.collection import OPEN_SUFFIX
 from crawler.errors import SiteUnavailable, UsageError
-from crawler.model import Capture, Fetch, Leased, Lookup, Outcome, SegmentClass, Settlement, State
+from crawler.model import PROBE_LANE, Capture, Fetch, Leased, Lookup, Outcome, SegmentClass, Settlement, State
 from crawler.provenance import warcinfo_fields
-from crawler.scope import host_of
+from crawler.url import host_of
 from crawler.warc.records import dns, exchange, metadata
 from crawler.warc.segment import SegmentWriter
 from spiders.detect import contradiction, is_settled, plan, recognise
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from crawler.frontier.sqlite import SqliteFrontier
     from crawler.model import Seed
     from crawler.response import CaptureResponse
-
-#: Where the probes of a new collection stand, as a lane of their own that no spider asks for.
-LANE = "probe"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +49,7 @@ class Site:
         info = writer.warcinfo_id
         writer.append(*(dns(lookup, warcinfo_id=info) for lookup in self.lookups)) if self.lookups else None
         for fetch, capture in self.captures:
-            leased = Leased(id=0, token=0, fetch=fetch)
+            leased = Leased(id=0, token=0, fetch=replace(fetch, callback=None))
             made = exchange(capture, warcinfo_id=info, work=leased, original=None)
             told = Settlement(id=0, token=0, state=State.DONE, reason="probe")
             writer.append(*made.records, metadata(made, capture, leased, told, warcinfo_id=info))
@@ -74,7 +71,7 @@ async def probe(seed: Seed, config: Config, platform: str = "", *, only_reach: b
         pool = Pool(pool_options(config, seed.url, Path(spool)), on_lookup=lookups.append)
         try:
             for url in [seed.url] if only_reach else plan(seed.url):
-                fetch = Fetch(url=url, lane=LANE, callback="probe")
+                fetch = Fetch(url=url, lane=PROBE_LANE, callback="recognise")
                 capture = await pool.fetch(method="GET", url=url)
                 if not asked:
                     _check_reached(seed, capture)
@@ -89,9 +86,14 @@ async def probe(seed: Seed, config: Config, platform: str = "", *, only_reach: b
         raise UsageError(f"{why} Leave --platform out, or name {found.platform}.")
     chosen = get(platform) if platform else get(found.platform)
     return Site(
-        platform=chosen.name, title=chosen.title, confidence=found.confidence, reasons=found.reasons, captures=tuple(asked),
-        lookups=tuple(lookups), is_local=_is_local(asked),
-    )  # fmt: skip
+        platform=chosen.name,
+        title=chosen.title,
+        confidence=found.confidence,
+        reasons=found.reasons,
+        captures=tuple(asked),
+        lookups=tuple(lookups),
+        is_local=_is_local(asked),
+    )
 
 
 def _replies(asked: list[tuple[Fetch, Capture]]) -> list[CaptureResponse]:

@@ -19,7 +19,7 @@ from crawler.collection import OPEN_SUFFIX
 from crawler.commit import read_all, settlement
 from crawler.errors import Locked
 from crawler.failpoint import failpoint
-from crawler.model import Fetch, Leased, Location, Settlement, Standing, State
+from crawler.model import PROBE_LANE, Fetch, Leased, Location, Settlement, Standing, State
 from crawler.settle import Answer, rule
 from crawler.warc.reader import GroupReader, Records
 
@@ -80,7 +80,8 @@ def _unsettled(
     reader: GroupReader, name: str, frontier: SqliteFrontier, collection: Collection, spider: PlatformSpider
 ) -> Iterator[tuple[Fetch, Settlement]]:
     for group in reader:
-        if group.is_complete and not frontier.is_settled_group(name, group.offset):
+        is_probe = group.leased.fetch.lane == PROBE_LANE
+        if group.is_complete and not is_probe and not frontier.is_settled_group(name, group.offset):
             yield group.leased.fetch, _read(group, name, collection, spider)
 
 
@@ -92,8 +93,13 @@ def _read(group: Group, name: str, collection: Collection, spider: PlatformSpide
         response = response_from(leased.fetch, capture)
         ruling = rule(
             Answer(
-                outcome=response.outcome, status=response.status, verdict=spider.judge(response), attempt=leased.attempt,
-                location=bool(response.header("Location")), follow=leased.fetch.follow, sweep=leased.fetch.sweep,
+                outcome=response.outcome,
+                status=response.status,
+                verdict=spider.judge(response),
+                attempt=leased.attempt,
+                location=bool(response.header("Location")),
+                follow=leased.fetch.follow,
+                sweep=leased.fetch.sweep,
                 truncated=response.truncated is not None,
             )  # fmt: skip
         )
@@ -106,12 +112,17 @@ def _read(group: Group, name: str, collection: Collection, spider: PlatformSpide
     return replace(
         told,
         location=Location(
-            segment=name, offset=group.offset, response_offset=group.response_offset, response_length=group.response_length
+            segment=name,
+            offset=group.offset,
+            response_offset=group.response_offset,
+            response_length=group.response_length,
         ),
-        digests=capture.digests, record_id=group.response_id, date=group.date,
+        digests=capture.digests,
+        record_id=group.response_id,
+        date=group.date,
         is_original=not group.is_revisit and not ruling.attempt and capture.truncated is None,
         size=len(capture.head) + capture.body.size,
-    )  # fmt: skip
+    )
 
 
 def _finder(collection: Collection) -> Callable[[str], tuple[Path, int] | None]:
@@ -121,7 +132,9 @@ def _finder(collection: Collection) -> Callable[[str], tuple[Path, int] | None]:
     def find(identity: str) -> tuple[Path, int] | None:
         if not places:
             for path in (*collection.sealed_segments(), *collection.open_segments()):
-                places.update((record.id, (path, record.offset)) for record in Records(path) if record.type == "response")
+                places.update(
+                    (record.id, (path, record.offset)) for record in Records(path) if record.type == "response"
+                )
         return places.get(identity)
 
     return find

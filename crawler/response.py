@@ -37,7 +37,7 @@ class CaptureResponse(TextResponse):
     truncated: str | None
     head_bytes: bytes
 
-    def __init__(  # noqa: PLR0913 - every argument is one fact of the capture
+    def __init__(
         self,
         url: str,
         *,

@@ -1,17 +1,15 @@
-"""Which URLs belong, and when two URLs are the same fetch. Pure functions; no I/O, no platform names."""
+"""Which URLs belong to a crawl. Pure; no I/O, no platform names."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from w3lib.url import safe_url_string
-
-from crawler.model import Fetch, Seed
 from crawler.errors import UsageError
+from crawler.model import Fetch, Seed
+from crawler.url import DEFAULT_PORTS, canonical
 
 #: A path segment repeated this often, or a path this deep, is a trap (a calendar, a relative-link loop).
 MAX_REPEATS = 5
@@ -19,38 +17,6 @@ MAX_SEGMENTS = 40
 MAX_URL_LENGTH = 4096
 #: Redirect hops one piece of work may take.
 MAX_HOPS = 20
-
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-
-
-@lru_cache(maxsize=65536)
-def canonical(url: str) -> str:
-    """Return the URL under which a fetch is known: escaped, default port and fragment dropped, query kept in order.
-
-    Only the spelling changes; the order and repetition of query parameters can carry meaning and stay.
-    """
-    parts = urlsplit(safe_url_string(url))
-    scheme = parts.scheme.lower()
-    host = _ascii_host((parts.hostname or "").rstrip("."))
-    netloc = f"[{host}]" if ":" in host else host
-    port = parts.port
-    if port is not None and port != _DEFAULT_PORTS.get(scheme):
-        netloc = f"{netloc}:{port}"
-    query = f"?{parts.query}" if parts.query else ""
-    return f"{scheme}://{netloc}{parts.path or '/'}{query}"
-
-
-@lru_cache(maxsize=8192)
-def origin(url: str) -> str:
-    """Return ``scheme://host[:port]``, the unit of politeness and of robots.txt."""
-    parts = urlsplit(canonical(url))
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def host_of(url: str) -> str:
-    """Return the lower-case host name of a URL, without port."""
-    return urlsplit(canonical(url)).hostname or ""
-
 
 def seed_from(text: str) -> Seed:
     """Turn what the user typed (a host, host:port, address or URL) into a Seed.
@@ -61,7 +27,7 @@ def seed_from(text: str) -> Seed:
     url = text if "://" in text else f"{'http' if _is_local(text) else 'https'}://{text}"
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in _DEFAULT_PORTS and bool(parts.hostname) and parts.port != 0
+        usable = parts.scheme in DEFAULT_PORTS and bool(parts.hostname) and parts.port != 0
         usable = usable and not re.search(r"[\s\x00-\x1f]", text)
         known = canonical(url) if usable else ""
     except (ValueError, UnicodeError):
@@ -77,15 +43,6 @@ def _is_local(text: str) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _ascii_host(host: str) -> str:
-    if host.isascii():
-        return host.lower()
-    try:
-        return host.encode("idna").decode("ascii")
-    except UnicodeError:
-        return host.lower()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,11 +74,13 @@ class Scope:
             parts = urlsplit(url)
         except ValueError:
             return "not a URL"
-        if parts.scheme not in _DEFAULT_PORTS:
+        if parts.scheme not in DEFAULT_PORTS:
             return "not http"
         if fetch.hops > MAX_HOPS:
             return "redirect loop"
-        return self._refuses_user(url, fetch) or self._refuses_place(parts.hostname or "", parts.path, fetch) or trap(url)
+        return (
+            self._refuses_user(url, fetch) or self._refuses_place(parts.hostname or "", parts.path, fetch) or trap(url)
+        )
 
     def _refuses_user(self, url: str, fetch: Fetch) -> str:
         for pattern in self._exclude:

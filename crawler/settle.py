@@ -69,9 +69,6 @@ def rule(answer: Answer) -> Ruling:
         return Ruling(state=State.EXCLUDED, reason="private", standing=Standing.EXCLUDED)
     if answer.status in _WAITING or answer.verdict in {Verdict.LIMITED, Verdict.TOMBSTONE}:
         return _wait(answer, MAX_TRIES, _why(answer))
-    if answer.verdict is Verdict.LOGIN and answer.sweep:
-        # Nothing named it; we only asked whether strangers may. They may not, and that is the whole answer.
-        return Ruling(state=State.DONE, reason="login", standing=Standing.REFUSED, attempt=True)
     if answer.verdict is Verdict.LOGIN or (answer.status in _FORBIDDEN and answer.verdict is not Verdict.MISSING):
         return _second_look(answer, State.PARKED, Standing.REFUSED)
     if answer.truncated or answer.outcome is not Outcome.OK:

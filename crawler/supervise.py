@@ -39,7 +39,6 @@ from crawler.frontier.remote import (
     Wire,
     serve,
 )
-from crawler.model import SegmentClass
 from crawler.provenance import warcinfo_fields
 from crawler.recover import recover
 from crawler.settle import SECOND_LOOK
@@ -52,7 +51,7 @@ if TYPE_CHECKING:
     from crawler.config import Config
     from crawler.frontier.interface import Stats
     from crawler.frontier.sqlite import SqliteFrontier
-    from crawler.model import Commit, Seed
+    from crawler.model import Commit, Seed, SegmentClass
     from spiders.base import PlatformSpider
 
 log = logging.getLogger("outlast.supervise")
@@ -221,7 +220,8 @@ class Supervisor:
     async def _answer(self, worker: _Worker, call: Call) -> Reply:
         match call:
             case Ask():
-                return await self._call(self._lease, worker, call)
+                granted: Granted = await self._call(self._lease, worker, call)
+                return granted
             case Settle():
                 await self._call(self._settle, call.commit)
                 worker.committed = True
@@ -240,7 +240,9 @@ class Supervisor:
     def _lease(self, worker: _Worker, ask: Ask) -> Granted:
         now = time.time()
         if self._stopping.is_set():
-            lease = self.frontier.lease(0, worker=worker.name, now=now, seconds=LEASE_SECONDS, admit=None, busy={}, default_room=0)
+            lease = self.frontier.lease(
+                0, worker=worker.name, now=now, seconds=LEASE_SECONDS, admit=None, busy={}, default_room=0
+            )
             return Granted(lease, None)
         lease = self.frontier.lease(
             ask.n, worker=worker.name, now=now, seconds=LEASE_SECONDS, admit=self.admission.admit, busy=ask.busy,
@@ -272,7 +274,12 @@ class Supervisor:
         path = self.collection.warcs / f"{name}{OPEN_SUFFIX}"
         try:
             sealed = await asyncio.get_running_loop().run_in_executor(
-                self._sealer, _seal_segment, str(path), str(self.collection.indexes), str(self.collection.manifest), kind
+                self._sealer,
+                _seal_segment,
+                str(path),
+                str(self.collection.indexes),
+                str(self.collection.manifest),
+                kind,
             )
         except Damaged as e:
             log.error("%s could not be sealed: %s", name, e)  # noqa: TRY400 - the sentence is the whole story
@@ -310,7 +317,9 @@ class Supervisor:
         elif config.max_bytes and stats.bytes >= config.max_bytes:
             self.stop(DiskFull("--max-bytes reached; the same command with a higher limit goes on from here."))
         elif (free := shutil.disk_usage(self.collection.root).free) < config.disk_reserve:
-            self.stop(DiskFull(f"Only {free >> 20} MiB are free on the disk; make room and run the same command again."))
+            self.stop(
+                DiskFull(f"Only {free >> 20} MiB are free on the disk; make room and run the same command again.")
+            )
 
     async def _check_workers(self) -> None:
         for worker in [w for w in self._workers if w.process.returncode is not None]:
@@ -340,7 +349,9 @@ class Supervisor:
             return
         due = await self._call(self.frontier.next_due)
         if due is not None and due > now:
-            await self._call(lambda: self.frontier.bring_forward(SECOND_LOOK, older_than=now - SOONEST_SECOND_LOOK, now=now))
+            await self._call(
+                lambda: self.frontier.bring_forward(SECOND_LOOK, older_than=now - SOONEST_SECOND_LOOK, now=now)
+            )
 
     # End
 

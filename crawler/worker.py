@@ -22,12 +22,12 @@ import uvloop
 from scrapy.crawler import AsyncCrawlerRunner, Crawler
 from scrapy.settings import Settings
 
-from crawler.framing import parse_headers
 from crawler.capture.pool import Pool
 from crawler.capture.recorder import Recorder
 from crawler.collection import Collection
 from crawler.commit import Committer
 from crawler.errors import DiskFull, OutlastError
+from crawler.framing import parse_headers
 from crawler.frontier.remote import Freeze, RemoteFrontier, Reply, Stop, Welcome, Wire
 from crawler.frontier.scheduler import WAKE, Hand
 from crawler.frontier.sqlite import SqliteFrontier
@@ -35,7 +35,7 @@ from crawler.model import Capture, Leased, Lookup, SegmentClass, Standing, State
 from crawler.politeness.pace import Pace
 from crawler.politeness.ratelimit import advice
 from crawler.probe import pool_options
-from crawler.scope import origin
+from crawler.url import origin
 from crawler.warc.records import certificates, dns
 from crawler.warc.rotation import Segments
 from spiders.registry import get
@@ -83,7 +83,11 @@ class Worker:
             self.frontier, self.pace, in_flight=self.config.in_flight, per_host=max(self.config.concurrency, 1)
         )
         self.committer = Committer(
-            frontier=self.frontier, segments=self.segments, settled=self.hand.settled, committed=self.hand.look_again, fatal=self._fatal
+            frontier=self.frontier,
+            segments=self.segments,
+            settled=self.hand.settled,
+            committed=self.hand.look_again,
+            fatal=self._fatal,
         )
         self._evidence: set[asyncio.Task[None]] = set()
         self._chains: set[tuple[str, str]] = set()
@@ -115,7 +119,7 @@ class Worker:
         self.hand.drop()
         self.hand.wake()
         deadline = time.monotonic() + GRACE
-        while self.hand.in_flight and time.monotonic() < deadline and not isinstance(self.error, DiskFull):
+        while self.hand.in_flight and time.monotonic() < deadline and not isinstance(self.error, DiskFull):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         await asyncio.gather(*self._evidence, return_exceptions=True)
         try:
@@ -196,7 +200,11 @@ class _Judge:
 
     def reads(self, fetch: Any, ruling: Any) -> bool:
         spider: Any = self._crawler.spider
-        return bool(spider.reads(fetch, missing=ruling.state is State.DONE and ruling.standing in {Standing.MISSING, Standing.VACANT}))
+        return bool(
+            spider.reads(
+                fetch, missing=ruling.state is State.DONE and ruling.standing in {Standing.MISSING, Standing.VACANT}
+            )
+        )
 
     def segment_class(self, lane: str) -> SegmentClass:
         spider: Any = self._crawler.spider

@@ -73,31 +73,47 @@ class Search:
     #: An id in this trial lay before the moment; a neighbour must say so too.
     doubt: bool = False
     proof: int | None = None
+    #: Every id asked so far; and what those stand for of which no more than that is known.
     asked: tuple[int, ...] = ()
+    found: tuple[tuple[int, str], ...] = ()
 
     @classmethod
     def newest(cls, first: int) -> Search:
         """Return the first step of a search for the end of a counter that begins at ``first``."""
         return _trial(cls(goal=Goal.NEWEST, first=first, low=first - 1, high=None), first)
 
-    @classmethod
-    def moment(cls, goal: Goal, first: int, top: int, asked: tuple[int, ...]) -> Search:
-        """Return the first step of a search for a moment among the ids ``first`` to ``top``."""
-        return _halve(cls(goal=goal, first=first, top=top, low=first - 1, high=top + 1, asked=asked))
+    def moment(self, goal: Goal, first: int, top: int) -> Search:
+        """Return the first step of a search for a moment among the ids ``first`` to ``top``, after this one."""
+        return _halve(replace(self, goal=goal, first=first, top=top, low=first - 1, high=top + 1, at=None, proof=None))
+
+    @property
+    def known(self) -> str:
+        """What the id to ask now stands for, where that is known already; asking for *that* says more."""
+        return dict(self.found).get(self.at or 0, "")
+
+    def remember(self, thing: str) -> Search:
+        """Keep what the id just asked stands for: the id will not be asked again."""
+        assert self.at is not None
+        return replace(self, found=(*self.found, (self.at, thing)))
 
     @classmethod
     def of(cls, cursor: dict[str, Any]) -> Search:
         """Return the step that a cursor carries."""
-        return cls(**{**cursor, "goal": Goal(cursor["goal"]), "asked": tuple(cursor["asked"])})
+        found = tuple((number, thing) for number, thing in cursor["found"])
+        return cls(**{**cursor, "goal": Goal(cursor["goal"]), "asked": tuple(cursor["asked"]), "found": found})
 
     def cursor(self) -> dict[str, Any]:
         """Return the step as JSON-able data."""
-        return {**asdict(self), "goal": self.goal.value, "asked": list(self.asked)}
+        found = [list(one) for one in self.found]
+        return {**asdict(self), "goal": self.goal.value, "asked": list(self.asked), "found": found}
 
     def told(self, answer: Answer) -> Search:
         """Return the next step after what ``at`` answered; its ``at`` is None when the search is over."""
         assert self.at is not None
-        now = replace(self, asked=(*self.asked, self.at))
+        found = self.found
+        if self.goal is not Goal.NEWEST:
+            found = tuple(one for one in found if one[0] != self.at)
+        now = replace(self, asked=(*self.asked, self.at), found=found)
         if answer is Answer.HOLE:
             return _next(now)
         if answer is Answer.BELOW:
@@ -134,7 +150,7 @@ def _next(search: Search) -> Search:
         at = search.base + STEPS[step]
         if search.high is not None and at >= search.high:
             break
-        if at not in search.asked:
+        if at not in search.asked or (search.goal is not Goal.NEWEST and at in dict(search.found)):
             return replace(search, at=at, step=step)
     if search.high is None and search.proof is None:
         return _leap(search)

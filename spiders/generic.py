@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
 from crawler.model import Covered, Lane, Seed, SegmentClass, Standing
-from crawler.scope import host_of, trap
+from crawler.scope import trap
+from crawler.url import host_of
 from spiders.base import LISTINGS, PAGES, ROBOTS, PlatformSpider, Territory, Yield
 from spiders.html import absolute, css, local, page, xml
 
@@ -30,10 +31,13 @@ MAX_DEPTH = 200
 MAX_PARAMETERS = 20
 #: URLs one sitemap may name (the sitemap protocol's own bound) and how big it may be, decoded.
 MAX_SITEMAP_URLS, MAX_SITEMAP_BYTES = 50_000, 50 << 20
-_SESSION = re.compile(r"(?:^|[?&;])(?:phpsessid|jsessionid|sid|sessionid|aspsessionid\w*)=[0-9a-z]{16,}", re.I)
+_SESSION = re.compile(r"(?:^|[?&;])(?:phpsessid|jsessionid|sid|sessionid|aspsessionid\w*)=[0-9a-z]{16,}", re.IGNORECASE)
 _YEAR = re.compile(r"(?:^|[/=_-])((?:1[0-9]|2[0-9])\d\d)(?=[/&_-])")
-_FILE = re.compile(r"\.(?:pdf|zip|gz|tgz|7z|rar|mp4|webm|mov|mp3|ogg|flac|wav|m4a|m4v|avi|mkv|docx?|xlsx?|pptx?|odt|epub|iso|exe|dmg)$", re.I)
-_IMAGE = re.compile(r"\.(?:jpe?g|png|gif|webp|avif|svg|ico|bmp)$", re.I)
+_FILE = re.compile(
+    r"\.(?:pdf|zip|gz|tgz|7z|rar|mp4|webm|mov|mp3|ogg|flac|wav|m4a|m4v|avi|mkv|docx?|xlsx?|pptx?|odt|epub|iso|exe|dmg)$",
+    re.IGNORECASE,
+)
+_IMAGE = re.compile(r"\.(?:jpe?g|png|gif|webp|avif|svg|ico|bmp)$", re.IGNORECASE)
 
 
 class GenericSpider(PlatformSpider):
@@ -104,7 +108,11 @@ class GenericSpider(PlatformSpider):
             else:
                 yield from self._link(url, response)
             for image in entry.iter():
-                if local(image) == "loc" and image.getparent() is not entry and (src := absolute(response.url, image.text or "")):
+                if (
+                    local(image) == "loc"
+                    and image.getparent() is not entry
+                    and (src := absolute(response.url, image.text or ""))
+                ):
                     yield self._requisite(src, response)
 
     def parse_feed(self, response: CaptureResponse) -> Iterator[Yield]:

@@ -1,4 +1,9 @@
-"""What HTML, CSS and XML name: links, requisites, feeds. Pure, quick, and unmoved by hostile input."""
+"""What HTML and CSS name: links, requisites, feeds. Pure, quick, and unmoved by hostile input.
+
+HTML is read as a stream of tags, never as a tree. A tree built by the HTML standard's rules can be made to explode: 34
+KiB of unclosed ``<b id=…>`` and ``<p>`` become a gigabyte, and deep nesting costs the square of its depth. All that
+is wanted here stands in the tags.
+"""
 
 from __future__ import annotations
 
@@ -8,134 +13,229 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from lxml import etree
-from selectolax.lexbor import LexborHTMLParser
+
+from crawler.scope import canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-#: URLs taken from one page at the most: more is a trap, not a page.
+#: URLs of each sort taken from one page at the most: more is a trap, not a page.
 MAX_URLS = 20_000
-_CSS_URL = re.compile(r"""url\(\s*(?:"([^"\n]{1,4096})"|'([^'\n]{1,4096})'|([^"'()\s]{1,4096}))\s*\)|@import\s+(?:"([^"\n]{1,4096})"|'([^'\n]{1,4096})')""", re.I)
-_SRCSET = re.compile(r"\s*([^\s,][^\s]*[^\s,]|[^\s,])(?:\s+[\d.]+[wxh])*\s*(?:,|$)")
-_REFRESH = re.compile(r"""^\s*[\d.]*\s*[;,]?\s*url\s*=\s*["']?([^"'\s>]+)""", re.I)
+#: Characters of a URL as written, and of a title; no server takes the first, nobody reads the second.
+MAX_WRITTEN, MAX_TITLE = 16_384, 500
+#: Characters of one attribute that holds several URLs.
+_MAX_ATTRIBUTE = 1 << 20
+
+_ROLES: dict[tuple[str, str], str] = {
+    **{(tag, "href"): "links" for tag in ("a", "area")},
+    **{(tag, name): "frames" for tag in ("iframe", "frame") for name in ("src", "data-src")},
+    **{(tag, "src"): "requisites" for tag in ("img", "script", "source", "video", "audio", "embed", "track", "input")},
+    **{(tag, name): "requisites" for tag in ("image", "use") for name in ("href", "xlink:href")},
+    ("video", "poster"): "requisites",
+    ("object", "data"): "requisites",
+    **{(tag, "srcset"): "srcset" for tag in ("img", "source")},
+    ("link", "imagesrcset"): "srcset",
+}
+#: Attributes that mean the same on any element: old pages' backgrounds, and what scripts load late.
+_ANYWHERE = {
+    "style": "style",
+    "background": "requisites",
+    "data-src": "requisites",
+    "data-lazy-src": "requisites",
+    "data-original": "requisites",
+    "data-poster": "requisites",
+    "data-bg": "requisites",
+    "data-srcset": "srcset",
+    "data-lazy-srcset": "srcset",
+}
 _REQUISITE_RELS = frozenset({
-    "stylesheet", "icon", "shortcut", "apple-touch-icon", "preload", "modulepreload", "manifest", "mask-icon", "prefetch",
+    "stylesheet", "icon", "apple-touch-icon", "apple-touch-icon-precomposed", "preload", "modulepreload", "manifest",
+    "mask-icon", "image_src",
 })  # fmt: skip
+_LINK_RELS = frozenset({"alternate", "amphtml", "canonical", "first", "last", "next", "prefetch", "prev"})
 _FEED_TYPES = frozenset({"application/rss+xml", "application/atom+xml", "application/feed+json"})
-_SOURCES = (("img", "src"), ("script", "src"), ("source", "src"), ("video", "src"), ("audio", "src"), ("video", "poster"),
-            ("embed", "src"), ("track", "src"), ("input", "src"), ("object", "data"), ("image", "href"), ("use", "href"),
-            ("img", "data-src"), ("img", "data-lazy-src"), ("body", "background"))  # fmt: skip
-_SRCSETS = (("img", "srcset"), ("source", "srcset"), ("img", "data-srcset"), ("link", "imagesrcset"))
+_META_REQUISITES = frozenset({
+    "og:image", "og:image:url", "og:image:secure_url", "og:video", "og:video:url", "og:video:secure_url", "og:audio",
+    "twitter:image", "twitter:image:src", "msapplication-tileimage",
+})  # fmt: skip
+
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
+_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
+_BLANK = "".join(map(chr, range(33)))
+
+_REFRESH = re.compile(r"""\s*+[0-9.]*+\s*+[;,]?+\s*+(?:url\s*+=\s*+)?(?:"([^"]*+)|'([^']*+)|(.*+))""", re.I | re.S)
+#: HTML standard, "parse a srcset attribute": a candidate's URL, and its descriptors up to the next comma.
+_CANDIDATE = re.compile(r"[\s,]*+(\S++)")
+_DESCRIPTORS = re.compile(r"(?:\([^)]*+\)?|[^,(])*+")
+
+#: What a stylesheet consists of, as far as URLs go (CSS Syntax Level 3, sections 4.3.2 to 4.3.6). Comments and strings
+#: are here to be passed over. Nothing backtracks.
+_STRING = r"""(?:"(?P<{0}_a>(?:[^"\\\n]|\\.)*+)"?+|'(?P<{0}_b>(?:[^'\\\n]|\\.)*+)'?+)"""
+_CSS = re.compile(
+    r"/\*(?:[^*]|\*(?!/))*+(?:\*/)?+"
+    rf"|\burl\(\s*+(?:{_STRING.format('url')}|(?P<url_c>(?:[^\s\"'()\\]|\\.)++))"
+    rf"|@import\s*+{_STRING.format('import')}"
+    rf"|{_STRING.format('plain')}",
+    re.IGNORECASE | re.DOTALL,
+)
+_CSS_ESCAPE = re.compile(r"\\(?:([0-9a-f]{1,6})\s?|\n|(.))", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(slots=True)
 class Named:
-    """The URLs a page names, absolute, each once and in order."""
+    """The URLs a page names, absolute and canonical, each once and in order."""
 
     links: dict[str, None] = field(default_factory=dict)
     requisites: dict[str, None] = field(default_factory=dict)
     feeds: dict[str, None] = field(default_factory=dict)
     frames: dict[str, None] = field(default_factory=dict)
+    #: What the page says its own address is; the empty string where it says nothing.
+    canonical: str = ""
     title: str = ""
 
 
 def absolute(base: str, url: str) -> str | None:
-    """Return an absolute http(s) URL without fragment, or None."""
+    """Return the canonical http(s) URL that ``url`` means on a page at ``base``, or None where it means none."""
+    url = url.strip(_BLANK)
+    scheme = _SCHEME.match(url)
+    if not url or url[0] == "#" or len(url) > MAX_WRITTEN or (scheme and scheme[1].lower() not in {"http", "https"}):
+        return None
+    path, mark, rest = url.partition("?")
     try:
-        joined = urljoin(base, url.strip())
-        parts = urlsplit(joined)
-        parts.port  # noqa: B018 - raises for a port that is none
+        # Browsers read a backslash in a path as a slash; old forums rely on it.
+        found = canonical(urljoin(base, path.replace("\\", "/") + mark + rest))
+        parts = urlsplit(found)
+        is_usable = parts.scheme in {"http", "https"} and _HOST.fullmatch(parts.hostname or "") and parts.port != 0
     except ValueError:
         return None
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        return None
-    return joined.partition("#")[0]
+    return found if is_usable else None
 
 
 def page(text: str, url: str) -> Named:
-    """Return what an HTML page names."""
-    named = Named()
-    if not text.strip():
-        return named
-    tree = LexborHTMLParser(text)
-    base = url
-    if (node := tree.css_first("base[href]")) is not None:
-        base = absolute(url, node.attributes.get("href") or "") or url
-    if (node := tree.css_first("title")) is not None:
-        named.title = node.text(strip=True)[:500]
-    _links(tree, base, named)
-    _requisites(tree, base, named)
-    return named
-
-
-def _links(tree: LexborHTMLParser, base: str, named: Named) -> None:
-    for node in tree.css("a[href], area[href]"):
-        _add(named.links, base, node.attributes.get("href"))
-    for node in tree.css("iframe[src], frame[src]"):
-        _add(named.frames, base, node.attributes.get("src"))
-    for node in tree.css("meta[http-equiv]"):
-        found = _REFRESH.match(node.attributes.get("content") or "")
-        if (node.attributes.get("http-equiv") or "").lower() == "refresh" and found:
-            _add(named.links, base, found[1])
-    for node in tree.css("link[href]"):
-        rels = set((node.attributes.get("rel") or "").lower().split())
-        target = node.attributes.get("href")
-        if rels & _REQUISITE_RELS:
-            _add(named.requisites, base, target)
-        elif "alternate" in rels and (node.attributes.get("type") or "").lower() in _FEED_TYPES:
-            _add(named.feeds, base, target)
-        elif rels & {"next", "prev", "canonical", "amphtml"}:
-            _add(named.links, base, target)
-
-
-def _requisites(tree: LexborHTMLParser, base: str, named: Named) -> None:
-    for tag, attribute in _SOURCES:
-        for node in tree.css(f"{tag}[{attribute}]"):
-            _add(named.requisites, base, node.attributes.get(attribute))
-    for tag, attribute in _SRCSETS:
-        for node in tree.css(f"{tag}[{attribute}]"):
-            for candidate in srcset(node.attributes.get(attribute) or ""):
-                _add(named.requisites, base, candidate)
-    for node in tree.css("meta[property='og:image'], meta[property='og:video'], meta[name='twitter:image']"):
-        _add(named.requisites, base, node.attributes.get("content"))
-    for node in tree.css("style"):
-        for target in css(node.text()):
-            _add(named.requisites, base, target)
-    for node in tree.css("[style]"):
-        for target in css(node.attributes.get("style") or ""):
-            _add(named.requisites, base, target)
-
-
-def _add(found: dict[str, None], base: str, url: str | None) -> None:
-    if url and len(found) < MAX_URLS and not url.startswith(("#", "data:", "javascript:")) and (full := absolute(base, url)):
-        found[full] = None
+    """Return what an HTML page at ``url`` names. Never raises; a broken page gives what can be read of it."""
+    tags = _Tags(url)
+    parser = etree.HTMLParser(target=tags, encoding="utf-8", remove_comments=True, remove_pis=True)
+    try:
+        parser.feed(text.encode("utf-8", "replace"))
+        parser.close()
+    except etree.LxmlError:
+        tags.close()
+    return tags.named
 
 
 def srcset(value: str) -> Iterator[str]:
-    """Yield the URLs of a srcset attribute (HTML standard, "parse a srcset attribute")."""
-    for found in _SRCSET.finditer(value[:100_000]):
-        if not found[1].startswith("data:"):
-            yield found[1]
+    """Yield the URLs of a srcset attribute, as written."""
+    value = value[:_MAX_ATTRIBUTE]
+    at = 0
+    while found := _CANDIDATE.match(value, at):
+        written = found[1]
+        at = found.end()
+        if not written.endswith(",") and (descriptors := _DESCRIPTORS.match(value, at)):
+            at = descriptors.end()
+        if url := written.rstrip(","):
+            yield url
 
 
 def css(text: str) -> Iterator[str]:
-    """Yield the URLs that a stylesheet names with ``url()`` and ``@import``."""
-    for found in _CSS_URL.finditer(text):
-        target = next((group for group in found.groups() if group), "")
-        if target and not target.startswith(("data:", "#")):
-            yield target.replace("\\", "")
+    """Yield the URLs that a stylesheet or a style attribute names with ``url()`` and ``@import``, as written."""
+    for found in _CSS.finditer(text):
+        kind = (found.lastgroup or "").partition("_")[0]
+        if kind in {"url", "import"} and (target := _unescaped(found[found.lastgroup or 0])):
+            yield target
 
 
-def xml(data: bytes) -> etree._Element | None:
-    """Return the root of an XML document, however broken; entities and the network stay untouched."""
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, recover=True, huge_tree=False, load_dtd=False)
-    try:
-        return etree.fromstring(data, parser)
-    except (etree.XMLSyntaxError, ValueError):
-        return None
+def refresh(content: str) -> str:
+    """Return the URL in the content of ``<meta http-equiv=refresh>``, as written; empty where it only reloads."""
+    found = _REFRESH.match(content[:MAX_WRITTEN])
+    return next((group.strip() for group in found.groups() if group), "") if found else ""
 
 
-def local(element: etree._Element) -> str:
-    """Return an element's name without its namespace."""
-    tag = element.tag
-    return tag.rsplit("}", 1)[-1].lower() if isinstance(tag, str) else ""
+def _unescaped(text: str) -> str:
+    return _CSS_ESCAPE.sub(_character, text) if "\\" in text else text
+
+
+def _character(escape: re.Match[str]) -> str:
+    if not escape[1]:
+        return escape[2] or ""
+    code = int(escape[1], 16)
+    return chr(code) if 0 < code < 0xD800 or 0xDFFF < code < 0x110000 else "\ufffd"
+
+
+class _Tags:
+    """Collects from the stream of tags; the parser calls ``start``, ``end``, ``data`` and ``close``."""
+
+    def __init__(self, url: str) -> None:
+        self.named = Named()
+        self._url = url
+        self._base: str | None = None
+        #: The element whose text is wanted, and its text so far.
+        self._inside = ""
+        self._text: list[str] = []
+
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        self._end_text()
+        for name, value in attributes.items():
+            role = _ROLES.get((tag, name)) or _ANYWHERE.get(name)
+            if role is not None:
+                self._take(role, value)
+        if tag == "link":
+            self._link(attributes)
+        elif tag == "meta":
+            self._meta(attributes)
+        elif tag == "base" and self._base is None and attributes.get("href"):
+            self._base = absolute(self._url, attributes["href"])
+        elif tag == "style" or (tag == "title" and not self.named.title):
+            self._inside = tag
+
+    def end(self, tag: str) -> None:
+        self._end_text()
+
+    def data(self, text: str) -> None:
+        if self._inside:
+            self._text.append(text)
+
+    def close(self) -> None:
+        self._end_text()
+
+    def _end_text(self) -> None:
+        if not self._inside:
+            return
+        text = "".join(self._text)
+        if self._inside == "style":
+            self._take("style", text)
+        else:
+            self.named.title = " ".join(text[: 4 * MAX_TITLE].split())[:MAX_TITLE]
+        self._inside = ""
+        self._text.clear()
+
+    def _take(self, role: str, value: str) -> None:
+        if role == "srcset":
+            self._add(self.named.requisites, *srcset(value))
+        elif role == "style":
+            self._add(self.named.requisites, *css(value))
+        else:
+            self._add(getattr(self.named, role), value)
+
+    def _add(self, found: dict[str, None], *urls: str) -> None:
+        for url in urls:
+            if len(found) < MAX_URLS and (full := absolute(self._base or self._url, url)):
+                found[full] = None
+
+    def _link(self, attributes: Mapping[str, str]) -> None:
+        rels = set(attributes.get("rel", "").lower().split())
+        target = attributes.get("href", "")
+        if rels & _REQUISITE_RELS:
+            self._add(self.named.requisites, target)
+        elif "alternate" in rels and attributes.get("type", "").strip().lower() in _FEED_TYPES:
+            self._add(self.named.feeds, target)
+        elif rels & _LINK_RELS:
+            self._add(self.named.links, target)
+        if "canonical" in rels:
+            self.named.canonical = self.named.canonical or absolute(self._base or self._url, target) or ""
+
+    def _meta(self, attributes: Mapping[str, str]) -> None:
+        content = attributes.get("content", "")
+        if attributes.get("http-equiv", "").strip().lower() == "refresh":
+            self._add(self.named.links, refresh(content))
+        elif (attributes.get("property") or attributes.get("name") or "").lower() in _META_REQUISITES:
+            self._add(self.named.requisites, content)

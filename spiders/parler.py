@@ -27,7 +27,19 @@ from spiders.base import Evidence, PlatformSpider, Probe, Territory, Yield
 from spiders.counter import Answer, Goal, Search
 from spiders.html import absolute, css, page
 from spiders.parler_pages import post_page, profile_page
-from spiders.parler_places import API, DOCUMENTS, HOSTS, IDS, LANES, MEDIA_HOSTS, PAPERS, REQUISITES, place_of, variants
+from spiders.parler_places import (
+    API,
+    DOCUMENTS,
+    HOSTS,
+    IDS,
+    LANES,
+    MEDIA_HOSTS,
+    PAPERS,
+    REQUISITES,
+    is_upload,
+    place_of,
+    variants,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -59,8 +71,8 @@ class ParlerSpider(PlatformSpider):
     probes: ClassVar[tuple[Probe, ...]] = (Probe(path="https://parler.com/"), Probe(path=f"{COUNTER}1"))
     lanes: ClassVar[tuple[Lane, ...]] = LANES
     kinds: ClassVar[tuple[str, ...]] = (
-        "post", "profile", "comment", "image", "video", "link", "share", "avatar", "banner", "preview", "variant", "document",
-        "card", "id", "outlink",
+        "post", "profile", "comment", "image", "video", "link", "share", "avatar", "banner", "preview", "variant",
+        "document", "card", "id", "outlink",
     )  # fmt: skip
     reads_holes: ClassVar[frozenset[str]] = frozenset({"parse_id", "parse_post"})
 
@@ -68,31 +80,30 @@ class ParlerSpider(PlatformSpider):
 
     @classmethod
     def recognise(cls, replies: Sequence[CaptureResponse]) -> Evidence | None:
-        """Believe what only Parler's pages and API say, and only on Parler's own hosts: it can be walked nowhere else."""
-        reasons = [
-            reason
-            for reply in replies
-            if urlsplit(reply.url).hostname in HOSTS and (reason := _mark(reply)) is not None
-        ]
+        """Believe what only Parler's pages and API say, and only on its own hosts: nowhere else can it be walked."""
+        ours = [reply for reply in replies if urlsplit(reply.url).hostname in HOSTS]
+        reasons = [reason for reply in ours if (reason := _mark(reply)) is not None]
         return Evidence(confidence=97, reasons=tuple(dict.fromkeys(reasons))) if reasons else None
 
     @classmethod
     def territory(cls, seed: Seed) -> Territory:
-        """All of Parler's own hosts, whatever the seed names."""
+        """Return all of Parler's own hosts, whatever the seed names."""
         return Territory(hosts=HOSTS)
 
     def judge(self, response: CaptureResponse) -> Verdict:
         """Know soft 404s, S3 errors and login walls from status, headers and the first 4 KiB."""
         parts = urlsplit(response.url)
         head = response.head_bytes
-        if parts.hostname in MEDIA_HOSTS and response.status not in {408, 425, 429} and response.status < 500:
-            return Verdict.MISSING if response.status in {404, 410} or _S3_ERROR.match(head) else Verdict.OK
+        if response.url.startswith(COUNTER):
+            return _judge_number(response)
+        if response.status < 500 and response.status not in {408, 425, 429} and _S3_ERROR.match(head):
+            return Verdict.MISSING
         if parts.path.startswith("/auth/") or "/auth/access" in response.header("Location"):
             return Verdict.LOGIN
         if parts.path.startswith("/v1/") and response.status in {401, 403}:
             return Verdict.LOGIN
-        if response.status == 200 and parts.path.startswith(("/post/", "/profile/")) and _SHELL.search(head):
-            return Verdict.MISSING
+        if response.status == 200 and parts.path.startswith(("/post/", "/profile/")):
+            return Verdict.MISSING if _SHELL.search(head) and b"og:url" not in head else Verdict.OK
         return super().judge(response)
 
     # Where it begins
@@ -100,28 +111,21 @@ class ParlerSpider(PlatformSpider):
     def seeds(self, seed: Seed) -> Iterator[Fetch]:
         """Begin the search for the counter's end; a seed that names a post or a profile is that and no more."""
         if self._is_narrow:
-            yield self.listed(seed.url)
+            yield from self._works(seed.url, None)
             return
         first, last = self._bounds(seed)
         if last is None:
             yield self._ask(Search.newest(first))
         else:
-            yield from self._end_of_window(first, last, ())
-        yield self.fetch(
-            "https://parler.com/",
-            lane=DOCUMENTS,
-            callback=self.parse_document,
-            covers=("document", "https://parler.com/"),
-        )
+            yield from self._narrow(Search.newest(first), first, last, None)
+        yield self._paper("https://parler.com/", None)
         yield self.fetch(API_DOOR, lane=API, callback=self.parse_api, sweep=True)
         for host in sorted(PAPERS):
             yield self._paper(f"https://{host}/", None, sweep=True)
 
     def listed(self, url: str) -> Fetch:
         """Return the work of a URL that the user listed."""
-        return next(self._works(url, None), None) or self.fetch(
-            url, lane=DOCUMENTS, callback=self.parse_document, covers=("document", url)
-        )
+        return self._at(url, None) or self._paper(url, None)
 
     def _bounds(self, seed: Seed) -> tuple[int, int | None]:
         texts = [seed.options.get("first") or "1", seed.options.get("last") or "1"]
@@ -143,24 +147,32 @@ class ParlerSpider(PlatformSpider):
     # The counter
 
     def parse_id(self, response: CaptureResponse) -> Iterator[Yield]:
-        """One number of the counter: its post, and what its cursor asks for (a step of the search, more of the sweep)."""
+        """Read one number of the counter: its post, and what its cursor asks for (to search on, to sweep on)."""
         cursor = response.fetch.cursor or {}
-        number = int(response.url.rsplit("/", 1)[-1])
-        found = _ID.search(response.body[:4096]) if response.status == 200 else None
-        post = next(self._works(items.post_url(found[0].decode()), response)) if found else None
+        number = int((response.fetch.covers or ("id", "0"))[1])
+        found = _ID.search(response.head_bytes) if response.status == 200 else None
+        post = self._at(items.post_url(found[0].decode()), response) if found else None
         if "search" in cursor:
-            search = Search.of(cursor["search"])
-            if search.goal is not Goal.NEWEST and post is not None:
-                yield self._witness(post, search)
-                return
-            yield from self._step(search, Answer.ABOVE if post else Answer.HOLE, response)
+            yield from self._searched(Search.of(cursor["search"]), post, response)
+            return
         if "below" in cursor:
             yield from self._sweep(cursor["first"], cursor["below"], tuple(cursor["asked"]), response)
         if post is not None:
             if cursor.get("edge"):
                 yield from self._newer_than(number, response)
-            if "search" not in cursor or not self._is_windowed:
-                yield post
+            yield post
+
+    def _searched(self, search: Search, post: Fetch | None, response: CaptureResponse) -> Iterator[Yield]:
+        """Take one answer of a search. In a window no post is fetched before it is known to belong."""
+        if post is None:
+            yield from self._step(search, Answer.HOLE, response)
+        elif search.goal is not Goal.NEWEST:
+            yield _witness(post, search)
+        elif self._is_windowed:
+            yield from self._step(search.remember(post.url), Answer.ABOVE, response)
+        else:
+            yield from self._step(search, Answer.ABOVE, response)
+            yield post
 
     def _step(self, search: Search, said: Answer, response: CaptureResponse) -> Iterator[Yield]:
         """Go on with a search, or with what its end allows."""
@@ -175,42 +187,33 @@ class ParlerSpider(PlatformSpider):
                 reason="no number of the counter answered; if you know where it runs: --option first=N --option last=N",
             )  # fmt: skip
         else:
-            if not self.seed.until:
-                yield from self._newer_than(search.proof, response)
-            yield from self._end_of_window(search.first, search.proof, search.asked, response)
+            # The search stops short of the very end; what is left of it may lie before --since, too.
+            top = search.proof + EDGE if self._is_windowed else search.proof
+            yield from self._narrow(search, search.first, top, response)
 
-    def _end_of_window(
-        self, first: int, top: int, asked: tuple[int, ...], response: CaptureResponse | None = None
-    ) -> Iterator[Fetch]:
-        """The counter's span is known: look for where --until falls in it."""
-        if self.seed.until:
-            yield from self._look(Search.moment(Goal.UNTIL, first, top, asked), response)
-        else:
-            yield from self._start_of_window(first, top, asked, response)
-
-    def _start_of_window(
-        self, first: int, top: int, asked: tuple[int, ...], response: CaptureResponse | None
-    ) -> Iterator[Fetch]:
-        """The window's end is known: look for where --since falls, and sweep what lies between."""
-        if self.seed.since:
-            yield from self._look(Search.moment(Goal.SINCE, first, top, asked), response)
-        else:
-            yield from self._sweep(first, top, asked, response)
-
-    def _look(self, search: Search, response: CaptureResponse | None) -> Iterator[Fetch]:
-        if search.at is not None:
-            yield self._ask(search, response)
-        else:
-            yield from self._narrowed(search, response)
+    def _narrow(self, search: Search, first: int, top: int, response: CaptureResponse | None) -> Iterator[Fetch]:
+        """Look for the next end of the window in a span; sweep it when both are known."""
+        goals = [Goal.UNTIL] * bool(self.seed.until) + [Goal.SINCE] * bool(self.seed.since)
+        left = goals[goals.index(search.goal) + 1 :] if search.goal in goals else goals
+        if left:
+            search = search.moment(left[0], first, top)
+            yield from [self._ask(search, response)] if search.at is not None else self._narrowed(search, response)
+            return
+        for number, url in search.found:
+            if first <= number <= top and (post := self._at(url, response)):
+                yield post
+        if not self.seed.until and "last" not in self.seed.options:
+            yield from self._newer_than(top, response)
+        yield from self._sweep(first, top, search.asked, response)
 
     def _narrowed(self, search: Search, response: CaptureResponse | None) -> Iterator[Fetch]:
-        """One end of the window is found; only what is proved to lie outside is left out."""
-        if search.goal is Goal.UNTIL:
-            top = search.top if search.proof is None else search.proof - 1
-            yield from self._start_of_window(search.first, top, search.asked, response)
-        else:
-            first = search.first if search.proof is None else search.proof + 1
-            yield from self._sweep(first, search.top, search.asked, response)
+        """Go on with one end of the window found; only what is proved to lie outside is left out."""
+        first, top = search.first, search.top
+        if search.proof is not None and search.goal is Goal.UNTIL:
+            top = search.proof - 1
+        elif search.proof is not None:
+            first = search.proof + 1
+        yield from self._narrow(search, first, top, response)
 
     def _sweep(
         self, first: int, top: int, asked: tuple[int, ...], response: CaptureResponse | None = None
@@ -226,12 +229,14 @@ class ParlerSpider(PlatformSpider):
             else:
                 yield self._number(number, response)
 
-    def _newer_than(self, number: int, response: CaptureResponse) -> Iterator[Fetch]:
+    def _newer_than(self, number: int, response: CaptureResponse | None) -> Iterator[Fetch]:
         """Name what may come after the newest number known; each that answers names more."""
         return (self._number(n, response, edge=True) for n in range(number + 1, number + 1 + EDGE))
 
     def _ask(self, search: Search, response: CaptureResponse | None = None) -> Fetch:
         assert search.at is not None
+        if search.goal is not Goal.NEWEST and (post := self._at(search.known, response)):
+            return _witness(post, search)
         return self._number(search.at, response, search=search.cursor())
 
     def _number(self, number: int, response: CaptureResponse | None, **cursor: Any) -> Fetch:
@@ -239,10 +244,6 @@ class ParlerSpider(PlatformSpider):
             f"{COUNTER}{number}", lane=IDS, parent=response, callback=self.parse_id, cursor=cursor or None, sweep=True,
             covers=("id", str(number)),
         )  # fmt: skip
-
-    def _witness(self, post: Fetch, search: Search) -> Fetch:
-        """Return the fetch of a post whose page says on which side of a moment it lies."""
-        return replace(post, lane=IDS.name, cursor={"search": search.cursor()}, sweep=True)
 
     def _side(self, goal: Goal, interval: tuple[datetime, datetime] | None) -> Answer:
         """Say where the boundary is, seen from a post made in this interval; believe only what is sure."""
@@ -256,19 +257,13 @@ class ParlerSpider(PlatformSpider):
 
     def _is_outside(self, interval: tuple[datetime, datetime] | None) -> bool:
         """Say whether something surely does not belong to the window."""
-        return (
-            self._is_windowed
-            and interval is not None
-            and (
-                bool(self.seed.since and self._side(Goal.SINCE, interval) is Answer.ABOVE)
-                or bool(self.seed.until and self._side(Goal.UNTIL, interval) is Answer.BELOW)
-            )
-        )
+        before = bool(self.seed.since) and self._side(Goal.SINCE, interval) is Answer.ABOVE
+        return before or (bool(self.seed.until) and self._side(Goal.UNTIL, interval) is Answer.BELOW)
 
     # Pages
 
     def parse_post(self, response: CaptureResponse) -> Iterator[Yield]:
-        """A post page: what it says, and the pages and media it names."""
+        """Read a post page: what it says, and the pages and media it names."""
         shown = post_page(response.text) if self._is_page(response) else None
         interval = items.written(shown.shown, response) if shown else None
         cursor = response.fetch.cursor or {}
@@ -277,7 +272,7 @@ class ParlerSpider(PlatformSpider):
             yield from self._step(search, self._side(search.goal, interval), response)
         if shown is None:
             return
-        identity = shown.id or urlsplit(response.url).path.rsplit("/", 1)[-1]
+        identity = shown.id or (response.fetch.covers or ("post", ""))[1]
         if self._is_outside(interval):
             yield next(items.from_post(shown, identity, response))
             return
@@ -291,44 +286,46 @@ class ParlerSpider(PlatformSpider):
         yield from self._needs(response)
 
     def parse_profile(self, response: CaptureResponse) -> Iterator[Yield]:
-        """A profile page: the account, and the posts on it whose ids it lets slip."""
+        """Read a profile page: the account, and the posts on it whose ids it lets slip."""
         shown = profile_page(response.text) if self._is_page(response) else None
         if shown is None:
             return
         yield from items.from_profile(shown, response)
         for card in shown.cards:
+            if self._is_outside(items.written(card, response)):
+                continue
             if (identity := items.card_id(card)) and not self._is_windowed:
                 yield from self._works(items.post_url(identity), response)
             for post, one in items.cards(card, identity):
                 yield from self._uploads(one, post, response, None)
         for href in shown.bio_links:
-            if not self._is_narrow:
-                yield from self._works(response.urljoin(href), response)
-        yield from self._needs(response)
+            if not self._is_narrow and (url := absolute(response.url, href)):
+                yield from self._works(url, response)
+        yield from self._needs(response, uploads=not self._is_windowed)
 
     def parse_share(self, response: CaptureResponse) -> Iterator[Yield]:
-        """A share page: the same post in a simpler form; it leads nowhere, but shows media."""
+        """Read a share page: the same post in a simpler form; it leads nowhere, but shows media."""
         yield from self._needs(response)
 
     def parse_link(self, response: CaptureResponse) -> Iterator[Yield]:
-        """A short link: where it redirects is an upload of Parler's, or somebody else's page, which stays outside."""
+        """Read where a short link redirects: to an upload, or to somebody else's page, which stays outside."""
         target = absolute(response.url, response.header("Location"))
         if not 300 <= response.status < 400 or target is None:
             return
         cursor = response.fetch.cursor or {}
         found = list(self._works(target, response, day=response.fetch.day))
         for fetch in found:
-            if media := items.upload(fetch, cursor.get("post", ""), response, short=response.url):
+            if media := items.upload(fetch, cursor.get("post", ""), response, short=variants(response.url)[0]):
                 yield media
         yield from found
         if not found:
             yield Covered(
-                kind="outlink", id=target[:2000], standing=Standing.EXCLUDED, reason="somebody else's site: recorded, not followed",
-                url=target,
+                kind="outlink", id=target[:2000], standing=Standing.EXCLUDED, url=target[:2000],
+                reason="somebody else's site: recorded, not followed",
             )  # fmt: skip
 
     def parse_document(self, response: CaptureResponse) -> Iterator[Yield]:
-        """The home page, and the papers its footers lead to."""
+        """Read the home page, or one of the papers that footers lead to."""
         if self._is_page(response):
             yield from self._needs(response)
             if not self._is_windowed and not self._is_narrow:
@@ -336,13 +333,13 @@ class ParlerSpider(PlatformSpider):
                     yield from self._works(url, response)
 
     def parse_style(self, response: CaptureResponse) -> Iterator[Yield]:
-        """A style sheet: what it names."""
+        """Read what a style sheet names."""
         for target in dict.fromkeys(css(response.text)):
             if url := absolute(response.url, target):
                 yield from self._requisite(url, response)
 
     def parse_api(self, response: CaptureResponse) -> Iterator[Yield]:
-        """A page of the JSON API, where it answers strangers: what it says, its next page, and the listings it names."""
+        """Read a page of the JSON API, where it answers strangers: what it says, its next page, what it leads to."""
         data = parler_api.load(response)
         yield from parler_api.items(data, response)
         for post in parler_api.posts(data):
@@ -350,8 +347,9 @@ class ParlerSpider(PlatformSpider):
                 yield from self._works(items.post_url(parler_api.post_of(post)), response)
         for username in parler_api.usernames(data):
             yield from self._works(items.profile_url(username), response)
-        for url in parler_api.uploads(data):
-            yield from self._works(url, response)
+        for link in parler_api.uploads(data):
+            if url := absolute(response.url, link):
+                yield from self._works(url, response)
         pages = (response.fetch.cursor or {}).get("pages", 0) + 1
         if pages < parler_api.MAX_PAGES and (url := parler_api.after(data, response.url, self.seed.since)):
             yield self.fetch(url, lane=API, parent=response, callback=self.parse_api, cursor={"pages": pages})
@@ -361,7 +359,7 @@ class ParlerSpider(PlatformSpider):
     # What a page leads to
 
     def _neighbours(self, shown: PostPage, identity: str, response: CaptureResponse) -> Iterator[Yield]:
-        """The people a post page names, and the posts it echoes where their ids slip out."""
+        """Yield the people a post page names, and the posts it echoes where their ids slip out."""
         for username in items.people(shown):
             yield from self._works(items.profile_url(username), response)
         if not self._is_windowed:
@@ -370,7 +368,7 @@ class ParlerSpider(PlatformSpider):
                     yield from self._works(items.post_url(post), response)
 
     def _uploads(self, card: Card, post: str, response: CaptureResponse, day: str | None) -> Iterator[Yield]:
-        """The media and links of a card; an image's short link remembers whose it is."""
+        """Yield the media and links of a card; an image's short link remembers whose it is."""
         for block in card.blocks:
             for href in dict.fromkeys((block.src, block.link)):
                 url = absolute(response.url, href) if href else None
@@ -382,11 +380,12 @@ class ParlerSpider(PlatformSpider):
                     if media := items.upload(fetch, post, response, title=block.title):
                         yield media
 
-    def _needs(self, response: CaptureResponse) -> Iterator[Yield]:
-        """What a page needs to look as it did, and the papers in its footer."""
+    def _needs(self, response: CaptureResponse, *, uploads: bool = True) -> Iterator[Yield]:
+        """Yield what a page needs to look as it did, and the papers in its footer."""
         named = page(response.text, response.url)
         for url in named.requisites:
-            yield from self._requisite(url, response)
+            if uploads or not is_upload(url):
+                yield from self._requisite(url, response)
         for url in named.links:
             if urlsplit(url).hostname in PAPERS:
                 yield self._paper(url, response)
@@ -394,11 +393,10 @@ class ParlerSpider(PlatformSpider):
     def _requisite(self, url: str, response: CaptureResponse) -> Iterator[Yield]:
         works = list(self._works(url, response))
         parts = urlsplit(url)
-        if works or parts.hostname not in HOSTS and not _ASSET.search(parts.path):
-            yield from works
-            return
-        callback = self.parse_style if parts.path.lower().endswith(".css") else None
-        yield self.fetch(url, lane=REQUISITES, parent=response, callback=callback)
+        yield from works
+        if not works and (parts.hostname in MEDIA_HOSTS or _ASSET.search(parts.path)):
+            callback = self.parse_style if parts.path.lower().endswith(".css") else None
+            yield self.fetch(url, lane=REQUISITES, parent=response, callback=callback)
 
     def _paper(self, url: str, response: CaptureResponse | None, **work: Any) -> Fetch:
         return self.fetch(
@@ -406,18 +404,37 @@ class ParlerSpider(PlatformSpider):
         )
 
     def _works(self, url: str, response: CaptureResponse | None, **work: Any) -> Iterator[Fetch]:
-        """Yield the work that a URL of Parler's stands for, its variants included; nothing for other URLs."""
-        for one in variants(url):
-            if found := place_of(one):
-                place, identity = found
-                yield self.fetch(
-                    place.url.format(identity) or one, lane=place.lane, parent=response, callback=place.callback,
-                    covers=(place.kind, identity), **{**dict(place.work), **work},
-                )  # fmt: skip
+        """Return the work that a URL of Parler's stands for, its variants included; nothing for other URLs."""
+        return (fetch for one in variants(url) if (fetch := self._at(one, response, **work)) is not None)
+
+    def _at(self, url: str, response: CaptureResponse | None, **work: Any) -> Fetch | None:
+        found = place_of(url)
+        if found is None:
+            return None
+        place, identity = found
+        return self.fetch(
+            place.url.format(identity) or url, lane=place.lane, parent=response, callback=place.callback,
+            covers=(place.kind, identity), **{**dict(place.work), **work},
+        )  # fmt: skip
 
     @staticmethod
     def _is_page(response: CaptureResponse) -> bool:
-        return response.status == 200 and "html" in response.header("Content-Type").lower()
+        kind = response.header("Content-Type").lower()
+        return response.status == 200 and (not kind or "html" in kind)
+
+
+def _witness(post: Fetch, search: Search) -> Fetch:
+    """Return the fetch of a post whose page says when it was made; it goes first, because a search waits for it."""
+    return replace(post, lane=IDS.name, cursor={"search": search.cursor()})
+
+
+def _judge_number(response: CaptureResponse) -> Verdict:
+    """Judge an answer of the counter. It spoke to everybody: a wall or a page says nothing about the number."""
+    if response.status in {401, 403} or 300 <= response.status < 400:
+        return Verdict.LIMITED
+    if response.status == 200 and not _ID.search(response.head_bytes):
+        return Verdict.LIMITED if response.head_bytes.lstrip().startswith(b"<") else Verdict.MISSING
+    return Verdict.MISSING if response.status in {404, 410} else Verdict.OK
 
 
 def _mark(reply: CaptureResponse) -> str | None:
@@ -429,6 +446,6 @@ def _mark(reply: CaptureResponse) -> str | None:
         return "its page is Parler's application"
     if b'"fieldvalidationsMap"' in text:
         return "its API answers in Parler's form"
-    if reply.status == 200 and reply.url.startswith(COUNTER) and _ID.search(text[:4096]):
+    if reply.status == 200 and reply.url.startswith(COUNTER) and _ID.search(text):
         return "its counter gives out ids of posts"
     return None

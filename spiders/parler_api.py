@@ -52,7 +52,8 @@ def items(data: dict[str, Any], response: CaptureResponse) -> Iterator[Item]:
     for link in links.values():
         if url := _text(link.get("long")):
             yield Media(
-                platform="parler", id=_text(link.get("_id")), url=url, kind="link", title=_text(_dict(link, "metadata").get("title")),
+                platform="parler", id=_text(link.get("_id")), url=url, kind="link",
+                title=_text(_dict(link, "metadata").get("title")),
                 extra={"short": _text(link.get("short")), "state": _text(link.get("state"))}, **_source(response),
             )  # fmt: skip
 
@@ -142,7 +143,8 @@ def _post(post: dict[str, Any], user: dict[str, Any], links: dict[str, Any], res
         created_at=(moment.isoformat(), moment.isoformat()) if moment else None,
         in_reply_to=(_text(post.get("replyingTo")) or _text(post.get("post")) or None) if is_comment else None,
         repost_of=None if is_comment else _text(post.get("parent")) or None,
-        media=tuple(url for url in targets if _is_upload(url)), links=tuple(url for url in targets if not _is_upload(url)),
+        media=tuple(url for url in targets if _is_upload(url)),
+        links=tuple(url for url in targets if not _is_upload(url)),
         mentions=tuple(_dict(post, "@")), hashtags=tuple(_texts(post.get("hashtags"))),
         counters={name: _text(post[name]) for name in _POST_COUNTERS if post.get(name) is not None},
         sensitive=post.get("sensitive") is True,

@@ -14,6 +14,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from crawler.model import Account, Media, Post
+from spiders.html import absolute
 from spiders.parler_pages import Block, Card, Comment, PostPage, ProfilePage, Shown, when
 
 if TYPE_CHECKING:
@@ -115,7 +116,11 @@ def people(page: PostPage) -> dict[str, Card]:
 
 
 def upload(fetch: Fetch, post: str, response: CaptureResponse, *, short: str = "", title: str = "") -> Media | None:
-    """Return what a fetch of an uploaded image or video is; None where it is something else."""
+    """Return what a fetch of an uploaded image or video is; None where it is something else.
+
+    ``extra["short"]`` is the short link that pages show an image by, so a post's ``media`` names it even where the
+    link was first met on another page, under an echo whose own id stays unknown (then ``post`` is None).
+    """
     kind, identity = fetch.covers or ("", "")
     variant = "original"
     if kind == "variant":
@@ -172,7 +177,7 @@ def _post(shown: Shown, identity: str, page: PostPage, response: CaptureResponse
 
 
 def _card(card: Card, identity: str, made_up: str, response: CaptureResponse, shown: Shown | None = None) -> Post:
-    """A post as another page shows it. It never stands for the post itself, which has a page of its own."""
+    """Return a post as another page shows it. It never stands for the post itself, which has a page of its own."""
     extra: dict[str, Any] = {"impressions": card.impressions}
     extra |= {"post": identity} if identity else {"made_up_id": True}
     if shown is not None:
@@ -180,8 +185,8 @@ def _card(card: Card, identity: str, made_up: str, response: CaptureResponse, sh
     return Post(
         platform="parler", id=identity or made_up, kind="card", url=post_url(identity) if identity else response.url,
         author=card.username or None, author_name=card.name or None, text=card.text,
-        created_at=_stamps(when(card.ago, clock(response))), media=_files(card), links=_links(card), mentions=card.mentions,
-        hashtags=card.hashtags, counters=shown.counters if shown else {}, sensitive=card.sensitive, extra=extra,
+        created_at=_stamps(when(card.ago, clock(response))), media=_files(card), links=_links(card),
+        mentions=card.mentions, hashtags=card.hashtags, counters=shown.counters if shown else {}, sensitive=card.sensitive, extra=extra,
         **_source(response),
     )  # fmt: skip
 
@@ -220,7 +225,8 @@ def _media(card: Card | None, post: str, response: CaptureResponse) -> Iterator[
     for block in card.blocks if card else ():
         if block.src and (kind := _SHOWN_AS.get(block.kind)):
             yield Media(
-                platform="parler", id=block.src, url=response.urljoin(block.src), kind=kind, post=post or None, title=block.title,
+                platform="parler", id=block.src, url=absolute(response.url, block.src) or block.src, kind=kind,
+                post=post or None, title=block.title,
                 extra={"leads_to": block.text or block.link, "excerpt": block.excerpt}, **_source(response),
             )  # fmt: skip
 

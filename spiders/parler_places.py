@@ -39,7 +39,7 @@ HOSTS = (
     *sorted(MEDIA_HOSTS),
     *sorted(PAPERS),
 )
-_VIDEO = re.compile(r"^(video\.parler\.com/\w{2}/\w{2}/)(\w{4,32}?)(_small\.mp4|\.mp4|)$")
+_VIDEO = re.compile(r"(video\.parler\.com/\w\w/\w\w/)(\w{4,32}?)(?:_small\.mp4|\.mp4|)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,24 +55,26 @@ class Place:
     work: tuple[tuple[str, Any], ...] = ()
 
 
+def _place(pattern: str, lane: Lane, kind: str, callback: str | None = None, **more: Any) -> Place:
+    return Place(pattern=re.compile(pattern, re.ASCII), lane=lane, kind=kind, callback=callback, **more)
+
+
+_FILM = r"video\.parler\.com/\w\w/\w\w/"
 #: What a URL (without scheme) is. The first that fits.
 PLACES = (
-    Place(pattern=re.compile(rf"^(?:www\.)?parler\.com/post/({HEX})/?$"), lane=POSTS, kind="post", callback="parse_post",
-          url="https://parler.com/post/{}"),
-    Place(pattern=re.compile(rf"^(?:www\.)?parler\.com/profile/({USERNAME})(?:/posts)?/?$"), lane=PROFILES, kind="profile",
-          callback="parse_profile", url="https://parler.com/profile/{}/posts"),
-    Place(pattern=re.compile(rf"^share\.par\.pw/post/({HEX})/?$"), lane=SHARES, kind="share", callback="parse_share"),
-    Place(pattern=re.compile(r"^(?:api\.parler\.com|par\.pw)/l/(\w{1,32})$"), lane=LINKS, kind="link", callback="parse_link",
-          work=(("follow", False),)),
-    Place(pattern=re.compile(r"^image-cdn\.parler\.com/(?:\w+/)*(\w{1,64})(?:\.\w{1,5})?$"), lane=IMAGES, kind="image"),
-    Place(pattern=re.compile(r"^video\.parler\.com/\w{2}/\w{2}/(\w{4,32}?)$(?<!_small)"), lane=ORIGINALS, kind="video"),
-    # What pages show of a video; the bigger one, which they do not even link to, goes first.
-    Place(pattern=re.compile(r"^video\.parler\.com/\w{2}/\w{2}/(\w{4,32}?_small\.mp4)$"), lane=VARIANTS, kind="variant"),
-    Place(pattern=re.compile(r"^video\.parler\.com/\w{2}/\w{2}/(\w{4,32}?\.mp4)$"), lane=VARIANTS, kind="variant",
-          work=(("value", 1),)),
-    Place(pattern=re.compile(r"^images\.parler\.com/(\w{1,64}_1200)$"), lane=AVATARS, kind="banner"),
-    Place(pattern=re.compile(r"^images\.parler\.com/(\w{1,64}_\d+)$"), lane=AVATARS, kind="avatar"),
-    Place(pattern=re.compile(r"^images\.parler\.com/(\w{1,64})$"), lane=AVATARS, kind="preview"),
+    _place(rf"(?:www\.)?parler\.com/post/({HEX})/?", POSTS, "post", "parse_post", url="https://parler.com/post/{}"),
+    _place(rf"(?:www\.)?parler\.com/profile/({USERNAME})(?:/posts)?/?", PROFILES, "profile", "parse_profile",
+           url="https://parler.com/profile/{}/posts"),
+    _place(rf"share\.par\.pw/post/({HEX})/?", SHARES, "share", "parse_share"),
+    _place(r"(?:api\.parler\.com|par\.pw)/l/(\w{1,32})", LINKS, "link", "parse_link", work=(("follow", False),)),
+    _place(r"image-cdn\.parler\.com/(?:\w+/)*(\w{1,64})(?:\.\w{1,5})?", IMAGES, "image"),
+    _place(rf"{_FILM}(\w{{4,32}})(?<!_small)", ORIGINALS, "video"),
+    # Pages show the small variant; the bigger one, which they do not even link to, goes first.
+    _place(rf"{_FILM}(\w{{4,32}}_small\.mp4)", VARIANTS, "variant"),
+    _place(rf"{_FILM}(\w{{4,32}}\.mp4)", VARIANTS, "variant", work=(("value", 1),)),
+    _place(r"images\.parler\.com/(\w{1,64}_1200)", AVATARS, "banner"),
+    _place(r"images\.parler\.com/(\w{1,64}_\d+)", AVATARS, "avatar"),
+    _place(r"images\.parler\.com/(\w{1,64})", AVATARS, "preview"),
 )  # fmt: skip
 
 
@@ -81,15 +83,21 @@ def place_of(url: str) -> tuple[Place, str] | None:
     parts = urlsplit(url)
     where = f"{parts.hostname}{parts.path}"
     for place in PLACES:
-        if found := place.pattern.match(where):
+        if found := place.pattern.fullmatch(where):
             return place, found[1]
     return None
+
+
+def is_upload(url: str) -> bool:
+    """Say whether a URL is an uploaded image or video, or a short link that may lead to one."""
+    found = place_of(url)
+    return found is not None and found[0].lane in {LINKS, IMAGES, ORIGINALS, VARIANTS}
 
 
 def variants(url: str) -> list[str]:
     """Return the URLs that belong together with one: all variants of a video, both doors of a short link."""
     parts = urlsplit(url)
-    if film := _VIDEO.match(f"{parts.hostname}{parts.path}"):
+    if film := _VIDEO.fullmatch(f"{parts.hostname}{parts.path}"):
         return [f"https://{film[1]}{film[2]}{variant}" for variant in ("", ".mp4", "_small.mp4")]
     if parts.hostname in LINK_DOORS and parts.path.startswith("/l/"):
         return [f"https://{host}{parts.path}" for host in LINK_DOORS]

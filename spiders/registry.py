@@ -1,6 +1,7 @@
 """The platforms there are: ours by module path, other people's by the entry point group ``outlast.spiders``.
 
-A plug-in that cannot be loaded is reported and left out; it never stops a crawl of something else.
+A plug-in that cannot be loaded is reported and left out; it never stops a crawl of something else. Nothing is
+imported before it is asked for.
 """
 
 from __future__ import annotations
@@ -26,13 +27,14 @@ FALLBACK = "generic"
 
 
 def names() -> list[str]:
-    """Return the names of all platforms, the fallback last."""
-    found = {*BUILT_IN, *(point.name for point in entry_points(group=GROUP))}
-    return [*sorted(found - {FALLBACK}), FALLBACK]
+    """Return the names of all platforms whose spiders load, the fallback last."""
+    return [spider.name for spider in all_classes()]
 
 
 def get(name: str) -> type[PlatformSpider]:
     """Return the spider of a platform. Raises UsageError for a name nobody has, or a plug-in that does not load."""
+    if name not in _known():
+        raise UsageError(f"There is no platform {name!r}; there are: {', '.join(names())}.")
     found = _load(name)
     if isinstance(found, str):
         raise UsageError(found)
@@ -41,30 +43,34 @@ def get(name: str) -> type[PlatformSpider]:
 
 def all_classes() -> Iterator[type[PlatformSpider]]:
     """Yield every spider that loads, the fallback last."""
-    for name in names():
-        found = _load(name)
-        if not isinstance(found, str):
-            yield found
+    return (found for name in _known() if not isinstance(found := _load(name), str))
 
 
 def broken() -> dict[str, str]:
-    """Return plug-ins that do not load → why."""
-    return {name: found for name in names() if isinstance(found := _load(name), str)}
+    """Return plug-ins that do not load, or claim a name of ours → why."""
+    failed = {name: found for name in _known() if isinstance(found := _load(name), str)}
+    taken = {point.name for point in entry_points(group=GROUP)} & BUILT_IN.keys()
+    return failed | {name: f"The plug-in for {name} is ignored: Outlast has a spider of that name." for name in taken}
+
+
+def _known() -> list[str]:
+    found = {*BUILT_IN, *(point.name for point in entry_points(group=GROUP))}
+    return [*sorted(found - {FALLBACK}), FALLBACK]
 
 
 @cache
 def _load(name: str) -> type[PlatformSpider] | str:
+    """Return the spider of a known name, or why there is none."""
     try:
         if name in BUILT_IN:
             module, _, attribute = BUILT_IN[name].partition(":")
             found = getattr(import_module(module), attribute)
         else:
-            points = entry_points(group=GROUP, name=name)
-            if not points:
-                return f"There is no platform {name!r}; there are: {', '.join(names())}."
-            found = next(iter(points)).load()
+            found = next(iter(entry_points(group=GROUP, name=name))).load()
     except Exception as e:  # noqa: BLE001 - a plug-in may fail in any way, and must not take the crawl with it
         return f"The plug-in for {name} does not load: {type(e).__name__}: {e}"
     if not (isinstance(found, type) and issubclass(found, PlatformSpider)):
         return f"The plug-in for {name} is not a PlatformSpider."
+    if found.name != name:
+        return f"The plug-in for {name} calls its platform {found.name!r}; the two names must be one."
     return found

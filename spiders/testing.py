@@ -15,8 +15,9 @@ from scrapy import Request
 
 from crawler.model import Covered, Fetch, Item, Outcome, Seed, Standing, State
 from crawler.response import HEAD_BYTES, CaptureResponse
-from crawler.scope import Scope, host_of
+from crawler.scope import Scope
 from crawler.settle import Answer, rule
+from crawler.url import host_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -112,7 +113,7 @@ def _read(spider: PlatformSpider, fetch: Fetch, site: Callable[[Fetch], CaptureR
     if ruling.standing is not None and fetch.covers is not None:
         kind, thing = fetch.covers
         yield Covered(kind=kind, id=thing, standing=ruling.standing, day=fetch.day, reason=ruling.reason, url=fetch.url)
-    missing = ruling.state is State.DONE and ruling.standing is Standing.MISSING
+    missing = ruling.state is State.DONE and ruling.standing in {Standing.MISSING, Standing.VACANT}
     if ruling.read or spider.reads(fetch, missing=missing):
         for thing_said in spider.read(response):
             yield spider.to_fetch(thing_said, response) if isinstance(thing_said, Request) else thing_said

@@ -11,15 +11,15 @@ import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from crawler.framing import Data, End, Head, Interim, ResponseParser
 from crawler.capture.tls import explain
+from crawler.framing import Data, End, Head, Interim, ResponseParser
 from crawler.model import Outcome
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from crawler.framing import Event, Truncation
     from crawler.capture.spool import Sink
+    from crawler.framing import Event, Truncation
     from crawler.model import Tls
 
 #: Bytes of body that are handed on at once, and bytes that may wait before reading pauses.

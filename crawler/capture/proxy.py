@@ -9,9 +9,9 @@ from ipaddress import IPv4Address, ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from crawler.framing import Head, ResponseParser
 from crawler.capture.resolve import Unreachable
 from crawler.errors import UsageError
+from crawler.framing import Head, ResponseParser
 from crawler.model import Outcome
 
 if TYPE_CHECKING:

@@ -143,5 +143,3 @@ def _patient(ruling: Ruling, advised: float | None) -> Ruling:
     if ruling.state is State.QUEUED and advised is not None and advised > ruling.wait:
         return dataclasses.replace(ruling, wait=advised)
     return ruling
-
-

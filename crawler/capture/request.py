@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from crawler.capture.resolve import Unreachable, literal
 from crawler.model import Outcome
-from crawler.scope import canonical
+from crawler.url import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,7 +15,7 @@ from crawler.errors import UsageError
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @common
 @click.pass_context
-def completion(ctx: click.Context, shell: str, **options: Any) -> None:
+def completion(ctx: click.Context, /, shell: str, **options: Any) -> None:
     """Print the completion script of SHELL: eval "$(archive completion bash)"."""
     console = console_from(options)
     made = get_completion_class(shell)

@@ -54,12 +54,18 @@ class Console:
 def common(function: F) -> F:
     """Add the options that every command has."""
     for option in (
-        click.option("--config", type=click.Path(dir_okay=False), is_eager=True, expose_value=False, callback=_read_config,
-                     help="TOML file of defaults, a table for each command. [default: outlast/config.toml in the XDG config folder]"),
+        click.option(
+            "--config",
+            type=click.Path(dir_okay=False),
+            is_eager=True,
+            expose_value=False,
+            callback=_read_config,
+            help="TOML file of defaults, a table a command. [default: outlast/config.toml in the XDG config folder]",
+        ),
         click.option("-v", "--verbose", is_flag=True, help="Say more."),
         click.option("-q", "--quiet", is_flag=True, help="Say nothing but the result and errors."),
         click.option("--json", "as_json", is_flag=True, help="JSON lines on standard output, a summary last."),
-    ):  # fmt: skip
+    ):
         function = option(function)
     return function
 

@@ -6,17 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crawler.commands.console import Console, byte_count, common, console_from, duration, size
+from crawler.commands.console import byte_count, common, console_from, duration
 from crawler.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-    from crawler.collection import Collection
     from crawler.config import Config
     from crawler.model import Seed
-    from crawler.supervise import Report
 
 EXIT_CODES = """
 \b
@@ -38,34 +35,99 @@ PER_RUN = frozenset({"limit", "max_time", "max_bytes"})
 
 def options_of_a_crawl(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that ``crawl`` and ``resume`` share."""
-    for option in reversed((
-        click.option("--contact", default="", help="How the site's operator can reach you; goes into the User-Agent."),
-        click.option("--operator", default="", help="Who crawls, for the warcinfo."),
-        click.option("--purpose", default="", help="Why, for the warcinfo."),
-        click.option("--user-agent", default="", help="Send this User-Agent instead of our own."),
-        click.option("--robots", type=click.Choice(["obey", "ignore", "observe"]), default="obey", show_default=True,
-                     help="What robots.txt means: obey it; ignore it; or fetch all the same and record what it would have refused."),
-        click.option("--include", multiple=True, metavar="REGEX", help="Fetch only URLs that match (the seed always)."),
-        click.option("--exclude", multiple=True, metavar="REGEX", help="Never fetch URLs that match."),
-        click.option("--offsite", type=click.Choice(["none", "requisites"]), default="requisites", show_default=True,
-                     help="Whether images, styles and scripts of pages may come from other hosts."),
-        click.option("--limit", type=click.IntRange(0), default=0, metavar="N", help="Stop after N captures (exit 7)."),
-        click.option("--max-time", default="0", metavar="TIME", help="Stop after 90, 15m, 2h, 1d (exit 7)."),
-        click.option("--max-bytes", default="0", metavar="SIZE", help="Stop after 500MB, 1GiB on the wire (exit 8)."),
-        click.option("--rate", type=click.FloatRange(0), default=0.0, help="At most so many requests a second per host. [default: adaptive]"),
-        click.option("--concurrency", type=click.IntRange(1, 1024), default=16, show_default=True, help="At most so many requests at once per host."),
-        click.option("--delay", type=click.FloatRange(0), default=0.0, help="Seconds between requests to one host. [default: adaptive]"),
-        click.option("--seal-every", default="15m", show_default=True, metavar="TIME", help="Seal a segment after this long."),
-        click.option("--segment-size", default="1GiB", show_default=True, metavar="SIZE", help="Seal a segment at this size."),
-        click.option("--ca-cert", type=click.Path(exists=True, dir_okay=False), default=None, help="Trust this CA (PEM) as well."),
-        click.option("--insecure", is_flag=True, help="Do not verify certificates; every warcinfo then says so."),
-        click.option("--proxy", default="", metavar="URL", help="http://, https://, socks5:// or socks5h:// proxy."),
-        click.option("--resolve", multiple=True, metavar="HOST:PORT:ADDR", help="Use this address for a host, as curl's --resolve."),
-        click.option("--connect-to", multiple=True, metavar="H1:P1:H2:P2", help="Connect to H2:P2 for H1:P1, as curl's --connect-to."),
-        click.option("--allow-private", multiple=True, metavar="CIDR", help="Private addresses that may be connected to."),
-        click.option("--bind-address", default="", metavar="ADDR", help="Connect from this local address."),
-        click.option("--disk-reserve", default="256MiB", show_default=True, metavar="SIZE", help="Stop while this much disk is left (exit 8)."),
-    )):  # fmt: skip
+    for option in reversed(
+        (
+            click.option(
+                "--contact", default="", help="How the site's operator can reach you; goes into the User-Agent."
+            ),
+            click.option("--operator", default="", help="Who crawls, for the warcinfo."),
+            click.option("--purpose", default="", help="Why, for the warcinfo."),
+            click.option("--user-agent", default="", help="Send this User-Agent instead of our own."),
+            click.option(
+                "--robots",
+                type=click.Choice(["obey", "ignore", "observe"]),
+                default="obey",
+                show_default=True,
+                help="robots.txt: obey it, ignore it, or fetch all the same and log what it would have refused.",
+            ),
+            click.option(
+                "--include", multiple=True, metavar="REGEX", help="Fetch only URLs that match (the seed always)."
+            ),
+            click.option("--exclude", multiple=True, metavar="REGEX", help="Never fetch URLs that match."),
+            click.option(
+                "--offsite",
+                type=click.Choice(["none", "requisites"]),
+                default="requisites",
+                show_default=True,
+                help="Whether images, styles and scripts of pages may come from other hosts.",
+            ),
+            click.option(
+                "--limit", type=click.IntRange(0), default=0, metavar="N", help="Stop after N captures (exit 7)."
+            ),
+            click.option("--max-time", default="0", metavar="TIME", help="Stop after 90, 15m, 2h, 1d (exit 7)."),
+            click.option(
+                "--max-bytes", default="0", metavar="SIZE", help="Stop after 500MB, 1GiB on the wire (exit 8)."
+            ),
+            click.option(
+                "--rate",
+                type=click.FloatRange(0),
+                default=0.0,
+                help="At most so many requests a second per host. [default: adaptive]",
+            ),
+            click.option(
+                "--concurrency",
+                type=click.IntRange(1, 1024),
+                default=16,
+                show_default=True,
+                help="At most so many requests at once per host.",
+            ),
+            click.option(
+                "--delay",
+                type=click.FloatRange(0),
+                default=0.0,
+                help="Seconds between requests to one host. [default: adaptive]",
+            ),
+            click.option(
+                "--seal-every", default="15m", show_default=True, metavar="TIME", help="Seal a segment after this long."
+            ),
+            click.option(
+                "--segment-size", default="1GiB", show_default=True, metavar="SIZE", help="Seal a segment at this size."
+            ),
+            click.option(
+                "--ca-cert",
+                type=click.Path(exists=True, dir_okay=False),
+                default=None,
+                help="Trust this CA (PEM) as well.",
+            ),
+            click.option("--insecure", is_flag=True, help="Do not verify certificates; every warcinfo then says so."),
+            click.option(
+                "--proxy", default="", metavar="URL", help="http://, https://, socks5:// or socks5h:// proxy."
+            ),
+            click.option(
+                "--resolve",
+                multiple=True,
+                metavar="HOST:PORT:ADDR",
+                help="Use this address for a host, as curl's --resolve.",
+            ),
+            click.option(
+                "--connect-to",
+                multiple=True,
+                metavar="H1:P1:H2:P2",
+                help="Connect to H2:P2 for H1:P1, as curl's --connect-to.",
+            ),
+            click.option(
+                "--allow-private", multiple=True, metavar="CIDR", help="Private addresses that may be connected to."
+            ),
+            click.option("--bind-address", default="", metavar="ADDR", help="Connect from this local address."),
+            click.option(
+                "--disk-reserve",
+                default="256MiB",
+                show_default=True,
+                metavar="SIZE",
+                help="Stop while this much disk is left (exit 8).",
+            ),
+        )
+    ):
         function = option(function)
     return function
 
@@ -73,11 +135,15 @@ def options_of_a_crawl(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.command(epilog=EXIT_CODES)
 @click.argument("domain", required=False)
 @click.option("--into", type=click.Path(file_okay=False), help="The collection's directory. [default: ./<host>[-path]]")
-@click.option("-i", "--input", "listing", type=click.File("r"), help="File of URLs to fetch as well, one a line; - is stdin.")
+@click.option(
+    "-i", "--input", "listing", type=click.File("r"), help="File of URLs to fetch as well, one a line; - is stdin."
+)
 @click.option("--platform", default="", help="Take the site for this platform instead of detecting it.")
 @click.option("--since", default=None, metavar="DATE", help="Only posts from this instant on (ISO 8601, UTC).")
 @click.option("--until", default=None, metavar="DATE", help="Only posts before this instant (ISO 8601, UTC).")
-@click.option("--option", "spider_options", multiple=True, metavar="NAME=VALUE", help="A setting of the platform's spider.")
+@click.option(
+    "--option", "spider_options", multiple=True, metavar="NAME=VALUE", help="A setting of the platform's spider."
+)
 @click.option("--add-seed", is_flag=True, help="Crawl this seed into a collection that began with another.")
 @options_of_a_crawl
 @common

@@ -26,7 +26,9 @@ Exit status
 
 
 @click.command(epilog=EXIT)
-@click.option("--posts", type=click.IntRange(20, 1_000_000), default=200, show_default=True, help="How large the replica is.")
+@click.option(
+    "--posts", type=click.IntRange(20, 1_000_000), default=200, show_default=True, help="How large the replica is."
+)
 @click.option("--into", type=click.Path(file_okay=False), help="The collection's directory. [default: a new ./demo-…]")
 @common
 def demo(posts: int, into: str | None, **options: Any) -> int:
@@ -40,8 +42,15 @@ def demo(posts: int, into: str | None, **options: Any) -> int:
     console.say(f"Starting a replica of Parler with {posts:,} posts on 127.0.0.1 …")
     with running("parler", posts=posts) as replica:
         command = [
-            "crawl", "parler.com", "--into", root, "--connect-to", f"::127.0.0.1:{replica.port}", "--ca-cert", str(replica.ca),
-        ]  # fmt: skip
+            "crawl",
+            "parler.com",
+            "--into",
+            root,
+            "--connect-to",
+            f"::127.0.0.1:{replica.port}",
+            "--ca-cert",
+            str(replica.ca),
+        ]
         code, crawled = _archive(command, console)
         truth = replica.truth()
     if code not in {0, 3}:

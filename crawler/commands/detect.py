@@ -23,7 +23,8 @@ def detect(domain: str, **options: Any) -> None:
 
     from crawler.probe import probe  # noqa: PLC0415
     from crawler.provenance import user_agent  # noqa: PLC0415
-    from crawler.scope import host_of, seed_from  # noqa: PLC0415
+    from crawler.scope import seed_from  # noqa: PLC0415
+    from crawler.url import host_of  # noqa: PLC0415
 
     console = console_from(options)
     seed = seed_from(domain)

@@ -46,7 +46,20 @@ def _checks() -> Iterator[Check]:
 def _packages() -> Iterator[Check]:
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - only doctor asks
 
-    for name in ("scrapy", "warcio", "boto3", "click", "tqdm", "msgspec", "isal", "uvloop", "selectolax", "lxml", "orjson", "protego"):
+    for name in (
+        "scrapy",
+        "warcio",
+        "boto3",
+        "click",
+        "tqdm",
+        "msgspec",
+        "isal",
+        "uvloop",
+        "selectolax",
+        "lxml",
+        "orjson",
+        "protego",
+    ):
         try:
             yield name, True, version(name)
         except PackageNotFoundError:
@@ -83,7 +96,11 @@ def _files() -> Check:
 def _sqlite() -> Check:
     import sqlite3  # noqa: PLC0415 - only doctor asks
 
-    return "SQLite", sqlite3.sqlite_version_info >= (3, 37), f"{sqlite3.sqlite_version} (3.37 or newer for STRICT tables)"
+    return (
+        "SQLite",
+        sqlite3.sqlite_version_info >= (3, 37),
+        f"{sqlite3.sqlite_version} (3.37 or newer for STRICT tables)",
+    )
 
 
 def _clock() -> Check:

@@ -23,8 +23,9 @@ from crawler.errors import Interrupted, UsageError
 from crawler.frontier.sqlite import SqliteFrontier
 from crawler.probe import Site, probe
 from crawler.provenance import user_agent
-from crawler.scope import canonical, host_of
+from crawler.scope import Scope
 from crawler.supervise import Report, Supervisor
+from crawler.url import canonical, host_of
 from spiders.registry import get
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ class Order:
 def carry_out(order: Order, console: Console) -> int:
     """Run a crawl to its end and return the exit code."""
     config = replace(order.config, user_agent=user_agent(order.config))
+    Scope(
+        hosts=frozenset(), include=config.include, exclude=config.exclude
+    )  # a bad pattern is said before anything is asked
     root = Path(order.into) if order.into else default_root(order.seed)
     collection, site = _open(root, order, config, console)
     with collection.lock():
@@ -159,7 +163,12 @@ class _Progress:
         """Take in new figures."""
         known = stats.done + stats.queued + stats.leased + stats.parked + stats.failed
         self._console.event(
-            "status", captures=stats.captures, known=known, queued=stats.queued, bytes=stats.bytes, seconds=round(seconds, 2)
+            "status",
+            captures=stats.captures,
+            known=known,
+            queued=stats.queued,
+            bytes=stats.bytes,
+            seconds=round(seconds, 2),
         )
         if self._console.quiet:
             return

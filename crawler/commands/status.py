@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from crawler.frontier.interface import Stats
 
 
-@click.command(epilog="\b\nExit status\n  0  shown\n  2  the directory is no collection\n  10  there is no such directory")
+@click.command(
+    epilog="\b\nExit status\n  0  shown\n  2  the directory is no collection\n  10  there is no such directory"
+)
 @click.argument("directory", type=click.Path(file_okay=False))
 @common
 def status(directory: str, **options: Any) -> None:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from crawler.model import Commit, Covered, Fetch, Gate, Lease, Original, SegmentClass, Settlement
 
 
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
     """Why a fetch may not be handed out, and what that makes of the thing it covers."""

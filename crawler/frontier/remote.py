@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from crawler.config import Config
+from crawler.config import Config  # noqa: TC001 - msgspec reads the annotations
 from crawler.errors import OutlastError
-from crawler.model import Commit, Lease, Seed, SegmentClass
+from crawler.model import Commit, Lease, Seed, SegmentClass  # noqa: TC001 - as above
 
 if TYPE_CHECKING:
     import socket

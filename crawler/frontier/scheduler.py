@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from scrapy import Request
 from scrapy.core.scheduler import BaseScheduler
 
-from crawler.scope import origin
+from crawler.url import origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,7 +21,7 @@ from crawler.failpoint import failpoint
 from crawler.frontier.interface import Refusal, Stats
 from crawler.frontier.states import may
 from crawler.model import REVISIT_MIN_BYTES, Covered, Fetch, Gate, Lease, Leased, Original, Settlement, Standing, State
-from crawler.scope import origin
+from crawler.url import origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -39,7 +39,10 @@ _decode = msgspec.msgpack.Decoder(Fetch).decode
 
 def _queries() -> dict[str, str]:
     text = files("crawler.frontier").joinpath("queries.sql").read_text("utf-8")
-    return {part.split("\n", 1)[0].strip(): part.split("\n", 1)[1] for part in re.split(r"^-- name: ", text, flags=re.M)[1:]}
+    return {
+        part.split("\n", 1)[0].strip(): part.split("\n", 1)[1]
+        for part in re.split(r"^-- name: ", text, flags=re.MULTILINE)[1:]
+    }
 
 
 class SqliteFrontier:
@@ -72,9 +75,9 @@ class SqliteFrontier:
         self._db.execute("PRAGMA synchronous = FULL")
         if self._db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").fetchone()[0] == 0:
             schema = files("crawler.frontier").joinpath("schema.sql").read_text("utf-8")
-            self._db.executescript(
-                f"BEGIN; {schema}; INSERT INTO meta VALUES ('format', '{FORMAT}'), ('round', '1'); COMMIT;"
-            )
+            self._db.executescript(f"BEGIN; {schema} COMMIT;")
+            self.meta_set("round", "1")
+            self.meta_set("format", str(FORMAT))
 
     def _check_format(self) -> None:
         found = int(self.meta_get("format") or 0)
@@ -135,9 +138,15 @@ class SqliteFrontier:
             bucket = self._bucket(number, fetch, place)
             known = self._db.execute(
                 self._sql["learn"],
-                {"round": number, "fingerprint": fetch.fingerprint, "bucket": bucket, "method": fetch.method, "url": fetch.url,
-                 "work": _encode(fetch)},
-            ).rowcount  # fmt: skip
+                {
+                    "round": number,
+                    "fingerprint": fetch.fingerprint,
+                    "bucket": bucket,
+                    "method": fetch.method,
+                    "url": fetch.url,
+                    "work": _encode(fetch),
+                },
+            ).rowcount
             if known:
                 new += 1
                 self._moves[bucket, "queued"] += 1
@@ -154,7 +163,9 @@ class SqliteFrontier:
         row = self._db.execute("SELECT id FROM origin WHERE name = ?", (name,)).fetchone()
         if row is None:
             gate = self.gate_for(name) if self.gate_for else None
-            made = self._db.execute("INSERT INTO origin (name, closed) VALUES (?, ?)", (name, gate is not None)).lastrowid
+            made = self._db.execute(
+                "INSERT INTO origin (name, closed) VALUES (?, ?)", (name, gate is not None)
+            ).lastrowid
             assert made is not None
             self._origins[name] = made
             if gate is not None:
@@ -192,10 +203,14 @@ class SqliteFrontier:
         taken: list[Leased] = []
         room = dict(busy)
         with self._transaction(durable=False):
-            for bucket, place, lane in self._db.execute(self._sql["buckets_due"], {"round": self.round, "now": now}).fetchall():
+            for bucket, place, lane in self._db.execute(
+                self._sql["buckets_due"], {"round": self.round, "now": now}
+            ).fetchall():
                 while len(taken) < n and (free := room.get(place, default_room)) > 0:
                     want = min(free, n - len(taken))
-                    rows = self._db.execute(self._sql["fetches_due"], {"bucket": bucket, "now": now, "n": want}).fetchall()
+                    rows = self._db.execute(
+                        self._sql["fetches_due"], {"bucket": bucket, "now": now, "n": want}
+                    ).fetchall()
                     got = self._take(rows, bucket, place, lane, worker, now, now + seconds, admit)
                     taken += got
                     room[place] = free - len(got)
@@ -216,10 +231,25 @@ class SqliteFrontier:
             if refusal is None:
                 got.append(Leased(id=number, token=token + 1, fetch=fetch, attempt=attempts))
                 continue
-            self._write(number, bucket, "queued", Settlement(id=number, token=0, state=State.EXCLUDED, reason=refusal.reason), now)
+            self._write(
+                number,
+                bucket,
+                "queued",
+                Settlement(id=number, token=0, state=State.EXCLUDED, reason=refusal.reason),
+                now,
+            )
             if fetch.covers is not None:
                 kind, thing = fetch.covers
-                self._cover(Covered(kind=kind, id=thing, standing=refusal.standing, day=fetch.day, reason=refusal.reason, url=fetch.url))
+                self._cover(
+                    Covered(
+                        kind=kind,
+                        id=thing,
+                        standing=refusal.standing,
+                        day=fetch.day,
+                        reason=refusal.reason,
+                        url=fetch.url,
+                    )
+                )
             if lane == "robots":
                 self._open(Gate(origin=place, readable=False))
         self._db.executemany(self._sql["take"], [{"id": one.id, "worker": worker, "expires": expires} for one in got])
@@ -299,7 +329,9 @@ class SqliteFrontier:
 
     def _write(self, number: int, bucket: int, old: str, told: Settlement, now: float) -> None:
         new = told.state
-        assert may(State(old), new) or (old == "queued" and new in {State.DONE, State.FAILED, State.PARKED, State.QUEUED})
+        assert may(State(old), new) or (
+            old == "queued" and new in {State.DONE, State.FAILED, State.PARKED, State.QUEUED}
+        )
         place = told.location if told.state is State.DONE else None
         self._db.execute(
             self._sql["settle"],
@@ -323,7 +355,14 @@ class SqliteFrontier:
         if told.is_original and told.state is State.DONE and digests and digests.payload_length > REVISIT_MIN_BYTES:
             self._db.execute(
                 "INSERT OR IGNORE INTO payload VALUES (?, ?, ?, ?, ?, ?)",
-                (bytes.fromhex(digests.payload_sha256), told.record_id, url, told.date, segment, told.location.response_offset),
+                (
+                    bytes.fromhex(digests.payload_sha256),
+                    told.record_id,
+                    url,
+                    told.date,
+                    segment,
+                    told.location.response_offset,
+                ),
             )
 
     def _open(self, gate: Gate) -> None:
@@ -362,7 +401,14 @@ class SqliteFrontier:
     def _cover(self, covered: Covered) -> None:
         row = self._db.execute(self._sql["cover"], {"kind": covered.kind, "id": covered.id}).fetchone()
         rank = _RANK[covered.standing]
-        facts = {"kind": covered.kind, "id": covered.id, "standing": rank, "day": covered.day, "reason": covered.reason, "url": covered.url}
+        facts = {
+            "kind": covered.kind,
+            "id": covered.id,
+            "standing": rank,
+            "day": covered.day,
+            "reason": covered.reason,
+            "url": covered.url,
+        }
         if row is None:
             self._db.execute(self._sql["cover_new"], facts)
             self._covered[covered.kind, covered.day or "", rank] += 1
@@ -374,7 +420,9 @@ class SqliteFrontier:
     def coverage(self) -> dict[str, dict[str, int]]:
         """Return kind → standing → count."""
         found: dict[str, dict[str, int]] = {}
-        rows = self._db.execute("SELECT kind, standing, sum(n) FROM coverage GROUP BY kind, standing ORDER BY kind, standing DESC")
+        rows = self._db.execute(
+            "SELECT kind, standing, sum(n) FROM coverage GROUP BY kind, standing ORDER BY kind, standing DESC"
+        )
         for kind, rank, count in rows:
             if count:
                 found.setdefault(kind, {})[STANDINGS[rank].value] = count
@@ -390,7 +438,10 @@ class SqliteFrontier:
 
     def add_segment(self, name: str, kind: SegmentClass, worker: str) -> None:
         """Register a segment that is about to be written."""
-        self._db.execute("INSERT OR IGNORE INTO segment (name, class, worker, state) VALUES (?, ?, ?, 'open')", (name, kind.value, worker))
+        self._db.execute(
+            "INSERT OR IGNORE INTO segment (name, class, worker, state) VALUES (?, ?, ?, 'open')",
+            (name, kind.value, worker),
+        )
 
     def set_segment_state(self, name: str, state: str) -> None:
         """Say how far a segment is."""
@@ -404,21 +455,24 @@ class SqliteFrontier:
     def is_settled_group(self, segment: str, offset: int) -> bool:
         """Say whether a group above the mark was committed."""
         row = self._db.execute(
-            "SELECT 1 FROM settled JOIN segment ON segment.id = settled.segment WHERE name = ? AND offset = ?", (segment, offset)
+            "SELECT 1 FROM settled JOIN segment ON segment.id = settled.segment WHERE name = ? AND offset = ?",
+            (segment, offset),
         ).fetchone()
         return row is not None
 
     def known_payload(self, sha256: str) -> Original | None:
         """Return the committed record that first had this payload."""
         row = self._db.execute(
-            "SELECT record_id, url, date, name FROM payload JOIN segment ON segment.id = payload.segment WHERE sha256 = ?",
+            "SELECT record_id, url, date, name FROM payload JOIN segment s ON s.id = payload.segment WHERE sha256 = ?",
             (bytes.fromhex(sha256),),
         ).fetchone()
         return Original(record_id=row[0], url=row[1], date=row[2], segment=row[3]) if row else None
 
     def _segment(self, name: str) -> int:
         if name not in self._segments:
-            self._db.execute("INSERT OR IGNORE INTO segment (name, class, worker, state) VALUES (?, '', '', 'open')", (name,))
+            self._db.execute(
+                "INSERT OR IGNORE INTO segment (name, class, worker, state) VALUES (?, '', '', 'open')", (name,)
+            )
             self._segments[name] = self._db.execute("SELECT id FROM segment WHERE name = ?", (name,)).fetchone()[0]
         return self._segments[name]
 
@@ -461,7 +515,9 @@ class SqliteFrontier:
 
     def gate(self, origin: str) -> Gate | None:
         """Return what an origin's robots.txt settled."""
-        row = self._db.execute("SELECT rules, readable FROM origin WHERE name = ? AND readable IS NOT NULL", (origin,)).fetchone()
+        row = self._db.execute(
+            "SELECT rules, readable FROM origin WHERE name = ? AND readable IS NOT NULL", (origin,)
+        ).fetchone()
         return Gate(origin=origin, rules=row[0] or "", readable=bool(row[1])) if row else None
 
     def reopen_gates(self) -> None:
@@ -480,12 +536,20 @@ class SqliteFrontier:
         states = {state: sum(counts.get(state, 0) for counts in lanes.values()) for state in _COUNTED}
         totals: dict[str, int] = dict(self._db.execute("SELECT name, n FROM total").fetchall())
         return Stats(
-            **states, blocked=self._db.execute(self._sql["blocked"], facts).fetchone()[0], captures=totals.get("captures", 0),
-            attempts=totals.get("attempts", 0), bytes=totals.get("bytes", 0), lanes=lanes,
-            reasons=dict(self._db.execute("SELECT reason, sum(n) FROM reason GROUP BY reason HAVING sum(n) > 0").fetchall()),
+            **states,
+            blocked=self._db.execute(self._sql["blocked"], facts).fetchone()[0],
+            captures=totals.get("captures", 0),
+            attempts=totals.get("attempts", 0),
+            bytes=totals.get("bytes", 0),
+            lanes=lanes,
+            reasons=dict(
+                self._db.execute("SELECT reason, sum(n) FROM reason GROUP BY reason HAVING sum(n) > 0").fetchall()
+            ),
             frozen=dict(self._db.execute("SELECT name, frozen_until FROM origin WHERE frozen_until > 0").fetchall()),
-            unreadable=tuple(r[0] for r in self._db.execute("SELECT name FROM origin WHERE closed = 1 AND readable = 0")),
-        )  # fmt: skip
+            unreadable=tuple(
+                r[0] for r in self._db.execute("SELECT name FROM origin WHERE closed = 1 AND readable = 0")
+            ),
+        )
 
     # Transactions
 
@@ -500,7 +564,15 @@ class SqliteFrontier:
         except BaseException:
             self._db.execute("ROLLBACK")
             # Ids handed out inside the transaction never came to be.
-            for cache in (self._origins, self._buckets, self._segments, self._moves, self._totals, self._reasons, self._covered):
+            for cache in (
+                self._origins,
+                self._buckets,
+                self._segments,
+                self._moves,
+                self._totals,
+                self._reasons,
+                self._covered,
+            ):
                 cache.clear()
             raise
 

@@ -1,8 +1,8 @@
 """Where a fetch can go from where it stands. The one table that every engine and the documentation obey.
 
-    queued ──lease──► leased ──commit──► done | failed | parked | excluded
-       ▲                 │
-       └── attempt, release, reap ──┘          parked | failed ──requeue──► queued
+queued ──lease──► leased ──commit──► done | failed | parked | excluded
+   ▲                 │
+   └── attempt, release, reap ──┘          parked | failed ──requeue──► queued
 """
 
 from __future__ import annotations

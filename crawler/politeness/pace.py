@@ -1,161 +1,354 @@
 """How fast each host is asked: gently at first, faster while it answers as quickly as before, halved on trouble.
 
-Additive increase, multiplicative decrease over the number of requests at once, as TCP does it; a 429 or 503 also
-freezes the host until the time its headers name, or for a time that doubles. Pure: the clock is handed in.
+Additive increase and multiplicative decrease over the number of requests at once, with a slow start, as TCP does it
+(RFC 5681), so that a fast host is at its ceiling within a second and a struggling one is left room. A server that
+limits us is another matter: it is left alone until the time its headers name (or for a time that doubles), and then
+asked just below the rate at which it complained. Pure: the clock is handed in, seconds since the epoch.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass, field
 from typing import Any
 
 from crawler.model import Outcome
-from crawler.politeness.ratelimit import BUSY, Advice
+from crawler.politeness.ratelimit import MAX_WAIT, Advice
 
+#: Requests at once that every host begins with.
 START = 2.0
-#: Latency that counts as flat: up to this much above the best seen lately, plus a little in seconds.
+#: Latency that counts as flat: its moving average up to this much above the best one, plus some slack in seconds.
 FLAT, SLACK = 2.0, 0.05
+#: What one answer moves the average, and how fast the best one is forgotten: what a host is asked for changes.
+SMOOTHING, FORGETTING = 1 / 8, 1.002
 #: First freeze, in seconds, where a server says "not now" without saying until when; it doubles up to the second.
 FREEZE, MAX_FREEZE = 2.0, 600.0
-#: Trouble within this many seconds of the last counts once: requests in flight fail together.
-ONE_TROUBLE = 1.0
+#: Troubles in a row, no good answer between, after which a host is left alone for a while.
+ROW = 3
+#: Good answers after which the next freeze begins short again.
+CALM = 20
+#: How far below the rate that a server complained about we settle, and the least rate we believe it meant.
+BELOW, MIN_RATE = 0.95, 0.05
+#: Answers that a learned rate needs.
+EVIDENCE = 10
+#: Longest window of a rate limit, in seconds (Mastodon's); a longer wait is a ban.
+WINDOW = 900.0
+#: A learned rate is tried anew by this factor after so many seconds without complaint; each complaint doubles them, to
+#: a window at most. So a limit that was chance is soon forgotten, and a real one is kept to.
+PROBE, PATIENCE = 1.25, 5.0
+#: Part of a learned rate that a freeze is followed by, and what each good answer adds.
+AFTER_FREEZE, WARMING = 0.5, 0.025
+#: Seconds of its share that a host may catch up on, when starts came late.
+CATCH_UP = 0.1
+#: Origins that are remembered: requisites name any number of hosts.
+MAX_ORIGINS = 10_000
+
 _TROUBLE = frozenset({Outcome.TIMEOUT, Outcome.REFUSED, Outcome.CUT})
-#: After a server limited us: how much below the rate at which it did we stay.
-BELOW = 0.9
+#: Overload by its status, Cloudflare's included. A plain 500 is one page's fault as often as the host's.
+_OVERLOADED = frozenset({502, 503, 504, 520, 521, 522, 523, 524})
+
+
+@dataclass(slots=True, kw_only=True)
+class Ceilings:
+    """What the user allows, for each host: requests a second, requests at once, seconds between requests.
+
+    One object serves all hosts, so that a change holds at once and everywhere.
+    """
+
+    rate: float | None = None
+    concurrency: int = 16
+    delay: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A change of pace, explained."""
+    """A change of pace, explained in one line."""
 
     origin: str
     why: str
+    #: Nothing is asked before this; 0 where the host is not frozen.
     frozen_until: float = 0.0
 
 
 @dataclass(slots=True)
-class HostPace:
-    """The pace of one origin."""
+class _Permits:
+    """How many requests at once a host bears, by how quickly it answers."""
 
-    permits: float = START
-    active: int = 0
+    allowed: float = START
+    #: Below it growth doubles; trouble lowers it.
+    threshold: float = math.inf
+    latency: float = 0.0
     best: float = 0.0
+
+    def answered(self, latency: float, in_use: int, ceiling: int) -> None:
+        """Take a good answer into account: more while latency is flat, slowly less while it is not."""
+        self.latency += (latency - self.latency) * (SMOOTHING if self.latency else 1)
+        self.best = min(self.best * FORGETTING, self.latency) if self.best else self.latency
+        if self.latency > self.best * FLAT + SLACK:
+            self.threshold = min(self.threshold, self.allowed)
+            self.allowed = max(self.allowed - 0.5 / self.allowed, min(self.allowed, START))
+        elif 2 * in_use >= self.allowed:  # permits that nobody uses prove nothing
+            self.allowed = min(self.allowed + (1 if self.allowed < self.threshold else 1 / self.allowed), float(ceiling))
+
+    def halve(self) -> None:
+        """Make room for a host in trouble."""
+        self.threshold = self.allowed = max(self.allowed / 2, 1.0)
+
+    def begin_again(self) -> None:
+        """Start as gently as with a new host, and grow quickly to half of what was too much."""
+        self.threshold, self.allowed = max(self.allowed / 2, 1.0), min(self.allowed, START)
+
+
+@dataclass(slots=True)
+class _Rate:
+    """How many requests a second a host bears, by when it complained; 0 where it never did."""
+
+    known: float = 0.0
+    #: The window over which it is learned: so many answers, since when.
+    answers: float = 0.0
+    since: float = 0.0
+    #: When it was last raised or lowered, and how long it then stays.
+    settled: float = 0.0
+    patience: float = 0.0
+    #: Part of it that is used.
+    warmth: float = 1.0
+
+    @property
+    def used(self) -> float:
+        return self.known * self.warmth
+
+    def answered(self, now: float) -> None:
+        """Count a good answer, newer ones for more; after a long quiet, try a little more than was learned."""
+        if now < self.since:
+            return
+        self.answers += 1
+        self.warmth = min(self.warmth + WARMING, 1.0)
+        if now - self.since > WINDOW:
+            self.since, self.answers = now - WINDOW / 2, self.answers / 2
+        if self.known and now - self.settled > self.patience:
+            self.settled, self.known = now, self.known * PROBE
+
+    def learn(self, now: float, until: float) -> None:
+        """Take what was answered since the last freeze as what the window that ends at ``until`` holds."""
+        span = until - self.since if until - now <= WINDOW else 2 * (now - self.since)
+        borne = BELOW * self.answers / max(span, 1.0)
+        if self.known or self.answers >= EVIDENCE:
+            self.known = max(min(borne, self.known or math.inf), self.known / 2, MIN_RATE)
+            self.settled = until
+            self.patience = min(max(2 * self.patience, PATIENCE), WINDOW)
+
+    def begin_again(self, when: float) -> None:
+        """Count anew from the end of a freeze, and use a part at first."""
+        self.since, self.answers, self.warmth = when, 0.0, AFTER_FREEZE
+
+
+@dataclass(slots=True)
+class HostPace:
+    """The pace of one host. Every method takes the present time; none reads a clock."""
+
+    ceilings: Ceilings
+    chance: random.Random
+    active: int = 0
     frozen_until: float = 0.0
-    freezes: int = 0
-    troubled: float = 0.0
-    #: Requests a second that the host was found to bear; 0 where it never complained.
-    learned_rate: float = 0.0
-    next_start: float = 0.0
-    #: Starts since ``window``: what rate we are really at.
-    starts: int = 0
-    window: float = field(default=0.0)
+    permits: _Permits = field(default_factory=_Permits)
+    rate: _Rate = field(default_factory=_Rate)
+    #: When the last cut was made: requests sent before it prove nothing new.
+    _cut_at: float = -math.inf
+    #: Troubles since the last good answer.
+    _row: int = 0
+    #: Freezes lately, and good answers since the last.
+    _freezes: int = 0
+    _calm: int = 0
+    _next_start: float = 0.0
+    #: What the server says is left, until when.
+    _left: int = 0
+    _left_until: float = 0.0
+
+    def room(self, now: float) -> int:
+        """Return how many requests may start now."""
+        if self.waits_until(now) > now:
+            return 0
+        free = min(int(self.permits.allowed), self.ceilings.concurrency) - self.active
+        if now < self._left_until:
+            free = min(free, self._left)
+        return max(min(free, 1) if self._spacing() else free, 0)
+
+    def started(self, now: float) -> None:
+        """Count a request that starts."""
+        self.active += 1
+        self._left -= 1
+        self.rate.since = self.rate.since or now
+        if spacing := self._spacing():
+            late = max(self._next_start, now - CATCH_UP)
+            self._next_start = max(late + spacing, now + self.ceilings.delay)
+
+    def finished(self, now: float, *, latency: float, status: int, outcome: Outcome, advice: Advice) -> str | None:
+        """Take note of a request that ended, ``latency`` seconds after its start; return a line where much changes."""
+        self.active = max(self.active - 1, 0)
+        self._take_note(now, advice)
+        told = advice.wait_until if advice.wait_until is not None and advice.wait_until > now else None
+        is_late = now - latency < self._cut_at
+        if status == 429 or (told is not None and (status == 403 or status >= 500)):
+            return self._limited(now, is_late, told, status, advice.why)
+        if status in _OVERLOADED or outcome in _TROUBLE:
+            return None if is_late else self._trouble(now, f"HTTP {status}" if status in _OVERLOADED else outcome.value)
+        if outcome is Outcome.OK and status != 500:
+            self._good(now, latency, is_late)
+        return None if told is None else self.freeze(told, f"waiting {told - now:.0f} s ({advice.why})")
+
+    def freeze(self, until: float, why: str) -> str | None:
+        """Ask nothing before then; return ``why`` where that is news."""
+        if until <= self.frozen_until:
+            return None
+        self.frozen_until = until
+        self.rate.begin_again(until)
+        return why
+
+    def waits_until(self, now: float) -> float:
+        """Return when the clock alone lets a request start.
+
+        A time further ahead than any rule of ours would set comes from a clock that was wrong, and is not believed.
+        """
+        frozen = self.frozen_until if self.frozen_until <= now + MAX_WAIT else 0.0
+        spaced = self._next_start if self._next_start <= now + self._spacing() else 0.0
+        return max(frozen, spaced)
+
+    def _spacing(self) -> float:
+        """Return the seconds between starts that the ceilings and what was learned ask for."""
+        return max(self.ceilings.delay, 1 / min(self.ceilings.rate or math.inf, self.rate.used or math.inf))
+
+    def _take_note(self, now: float, advice: Advice) -> None:
+        """Count down what the server says is left, so that it need not say 429."""
+        if advice.remaining is not None and advice.limit != 0 and advice.reset is not None and advice.reset > now:
+            # Requests in flight may not be counted in it yet.
+            self._left, self._left_until = max(advice.remaining - self.active, 0), advice.reset
+        else:
+            self._left += 1
+
+    def _good(self, now: float, latency: float, is_late: bool) -> None:
+        self._row = self._row if is_late else 0
+        self._calm += 1
+        self._freezes = 0 if self._calm >= CALM else self._freezes
+        self.rate.answered(now)
+        self.permits.answered(latency, self.active + 1, self.ceilings.concurrency)
+
+    def _trouble(self, now: float, what: str) -> str:
+        self._cut_at = now
+        self._row += 1
+        self.permits.halve()
+        if self._row >= ROW:
+            until = now + self._backoff(self._row - ROW)
+            self.freeze(until, what)
+            return f"{what}, {self._row} in a row; waiting {until - now:.0f} s"
+        return f"{what}; at most {int(self.permits.allowed)} at once"
+
+    def _limited(self, now: float, is_late: bool, told: float | None, status: int, why: str) -> str | None:
+        if is_late:  # one line was enough; but the longest wait holds
+            self.freeze(told or 0.0, why)
+            return None
+        until = told or now + self._backoff(self._freezes)
+        self.rate.learn(now, until)
+        self.permits.begin_again()
+        self._cut_at, self._calm = now, 0
+        self._freezes += 1
+        self.freeze(until, why)
+        then = f", then at most {self.rate.known:.2g} requests/s" if self.rate.known else ""
+        return f"HTTP {status}; waiting {until - now:.0f} s ({why or 'it does not say how long'}){then}"
+
+    def _backoff(self, doublings: int) -> float:
+        return min(FREEZE * 2.0 ** min(doublings, 30), MAX_FREEZE) * self.chance.uniform(0.9, 1.1)
 
 
 class Pace:
-    """The pace of every origin of one worker. ``rate``, ``concurrency`` and ``delay`` are ceilings a user set."""
+    """The pace of every origin that one worker asks."""
 
-    def __init__(self, *, rate: float | None = None, concurrency: int = 16, delay: float = 0.0) -> None:
-        self._rate = rate
-        self._concurrency = max(concurrency, 1)
-        self._delay = delay
+    def __init__(
+        self,
+        *,
+        rate: float | None = None,
+        concurrency: int = 16,
+        delay: float = 0.0,
+        chance: random.Random | None = None,
+    ) -> None:
+        self.ceilings = Ceilings(rate=rate, concurrency=max(concurrency, 1), delay=delay)
+        self._chance = chance or random.Random()  # noqa: S311 - jitter, not a secret
         self._hosts: dict[str, HostPace] = {}
+        #: Origins that wait for the clock.
+        self._waiting: set[str] = set()
 
     def room(self, origin: str, now: float) -> int:
         """Return how many requests may start now."""
-        host = self._host(origin)
-        if now < host.frozen_until or now < host.next_start:
-            return 0
-        free = min(int(host.permits), self._concurrency) - host.active
-        return min(free, 1) if self._spacing(host) else free
+        return self._host(origin).room(now)
 
     def started(self, origin: str, now: float) -> None:
-        """A request starts."""
+        """Count a request that starts."""
         host = self._host(origin)
-        host.active += 1
-        host.starts += 1
-        if now - host.window > 10:
-            host.starts, host.window = 1, now
-        host.next_start = max(host.next_start, now - 1) + self._spacing(host) if self._spacing(host) else 0.0
+        host.started(now)
+        self._note(origin, host, now)
 
     def finished(
         self, origin: str, now: float, *, latency: float, status: int, outcome: Outcome, advice: Advice
     ) -> Change | None:
-        """A request ended; return the change of pace it makes, if any."""
+        """Take note of a request that ended; return the change of pace it makes, where it is worth a line."""
         host = self._host(origin)
-        host.active = max(host.active - 1, 0)
-        if status in BUSY:
-            return self._busy(origin, host, now, advice)
-        if outcome in _TROUBLE or status in {500, 502, 504}:
-            return self._trouble(origin, host, now, f"{outcome.value} {status or ''}".strip())
-        if advice.wait_until is not None and advice.wait_until > now:
-            return self._freeze(origin, host, advice.wait_until, f"no requests left ({advice.why})")
-        host.freezes = 0
-        host.best = min(host.best * 1.001, latency) if host.best else latency
-        if latency <= host.best * FLAT + SLACK:
-            host.permits = min(host.permits + 1 / max(host.permits, 1), float(self._concurrency))
-        elif host.permits > START:
-            host.permits -= 0.5 / host.permits
-        return None
+        why = host.finished(now, latency=latency, status=status, outcome=outcome, advice=advice)
+        self._note(origin, host, now)
+        return self._change(origin, host, now, why)
 
     def freeze(self, origin: str, until: float, why: str) -> Change | None:
-        """Leave an origin alone until then."""
-        return self._freeze(origin, self._host(origin), until, why)
+        """Leave an origin alone until then: another worker was told to."""
+        host = self._host(origin)
+        told = host.freeze(until, why)
+        self._waiting.add(origin)
+        return self._change(origin, host, 0.0, told)
 
     def next_wake(self, now: float) -> float | None:
-        """Return when an origin that may not start now may start again by the clock alone."""
-        times = [t for host in self._hosts.values() if (t := max(host.frozen_until, host.next_start)) > now]
-        return min(times, default=None)
+        """Return when the next origin that waits for the clock alone may be asked."""
+        times = {origin: self._hosts[origin].waits_until(now) for origin in self._waiting if origin in self._hosts}
+        self._waiting = {origin for origin, when in times.items() if when > now}
+        return min((when for when in times.values() if when > now), default=None)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return what is worth remembering over a resume."""
+    def to_json(self) -> dict[str, dict[str, float]]:
+        """Return what is worth remembering over a resume: freezes and learned rates, by origin."""
         return {
-            origin: {"permits": round(h.permits, 2), "frozen_until": h.frozen_until, "learned_rate": round(h.learned_rate, 3)}
-            for origin, h in self._hosts.items()
-            if h.frozen_until or h.learned_rate or h.permits != START
+            origin: {"frozen_until": host.frozen_until, "rate": round(host.rate.known, 4)}
+            for origin, host in self._hosts.items()
+            if host.frozen_until or host.rate.known
         }
 
     def from_json(self, facts: dict[str, Any]) -> None:
-        """Take up what an earlier run learned; permits begin gently all the same."""
+        """Take up what an earlier run learned; permits begin gently all the same. What makes no sense is left out."""
         for origin, known in facts.items():
-            host = self._host(origin)
-            host.frozen_until = float(known.get("frozen_until", 0))
-            host.learned_rate = float(known.get("learned_rate", 0))
+            frozen_until, rate = (_positive(known, name) for name in ("frozen_until", "rate"))
+            if frozen_until or rate:
+                host = self._host(origin)
+                host.rate.known, host.frozen_until = rate, frozen_until
+                self._waiting.add(origin)
 
     def _host(self, origin: str) -> HostPace:
-        return self._hosts.setdefault(origin, HostPace())
+        host = self._hosts.get(origin)
+        if host is None:
+            if len(self._hosts) >= MAX_ORIGINS:
+                self._forget()
+            host = self._hosts[origin] = HostPace(self.ceilings, self._chance)
+        return host
 
-    def _spacing(self, host: HostPace) -> float:
-        rates = [rate for rate in (self._rate, host.learned_rate) if rate]
-        return max([self._delay, *(1 / rate for rate in rates)])
+    def _forget(self) -> None:
+        """Forget the origin known longest of those that nothing is under way to."""
+        oldest = next((origin for origin, host in self._hosts.items() if not host.active), None)
+        if oldest is not None:
+            del self._hosts[oldest]
 
-    def _busy(self, origin: str, host: HostPace, now: float, advice: Advice) -> Change | None:
-        if now < host.frozen_until and (advice.wait_until is None or advice.wait_until <= host.frozen_until):
-            return None
-        self._learn_rate(host, now)
-        host.freezes += 1
-        wait = min(FREEZE * 2 ** (host.freezes - 1), MAX_FREEZE) * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
-        until = advice.wait_until if advice.wait_until is not None else now + wait
-        host.permits = max(host.permits / 2, 1.0)
-        return self._freeze(origin, host, until, advice.why or "told to slow down without a time")
+    def _note(self, origin: str, host: HostPace, now: float) -> None:
+        if host.waits_until(now) > now:
+            self._waiting.add(origin)
 
-    def _learn_rate(self, host: HostPace, now: float) -> None:
-        """The host bears a little less than what we did when it complained; after a quiet while we may try again."""
-        seconds = now - host.window
-        if seconds > 1:
-            seen = max(BELOW * host.starts / seconds, 0.05)
-            host.learned_rate = min(host.learned_rate, seen) if host.learned_rate else seen
+    def _change(self, origin: str, host: HostPace, now: float, why: str | None) -> Change | None:
+        frozen = host.frozen_until if host.frozen_until > now else 0.0
+        return None if why is None else Change(origin=origin, why=f"{origin}: {why}", frozen_until=frozen)
 
-    def _trouble(self, origin: str, host: HostPace, now: float, what: str) -> Change | None:
-        if now - host.troubled < ONE_TROUBLE:
-            return None
-        host.troubled = now
-        host.permits = max(host.permits / 2, 1.0)
-        return Change(origin=origin, why=f"{origin}: {what}; at most {int(host.permits)} requests at once")
 
-    def _freeze(self, origin: str, host: HostPace, until: float, why: str) -> Change | None:
-        if until <= host.frozen_until:
-            return None
-        host.frozen_until = until
-        host.window, host.starts = until, 0
-        return Change(origin=origin, why=f"{origin}: waiting ({why})", frozen_until=until)
+def _positive(known: Any, name: str) -> float:
+    value = known.get(name) if isinstance(known, dict) else None
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) and value > 0 else 0.0

@@ -1,6 +1,6 @@
 """CDXJ: one line a record, sorted, so that a replay tool finds a capture without reading WARCs (CDXJ 0.1.0).
 
-    <surt> <YYYYMMDDhhmmss> {"url", "mime", "status", "digest", "length", "offset", "filename"}
+<surt> <YYYYMMDDhhmmss> {"url", "mime", "status", "digest", "length", "offset", "filename"}
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import re
 from typing import TYPE_CHECKING
 
 from crawler.framing import parse_headers
-from crawler.warc.reader import RawRecord
 from crawler.warc.records import WARC_FIELDS
 from crawler.warc.surt import surt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from crawler.warc.reader import RawRecord
 
 INDEXED = frozenset({"response", "revisit", "resource", "metadata"})
 _STATUS = re.compile(rb"HTTP/\S+[ \t]+(\d{3})", re.IGNORECASE)
@@ -32,7 +33,11 @@ def line(record: RawRecord, filename: str) -> str | None:
     if kind not in INDEXED or (kind in {"resource", "metadata"} and record.get("Content-Type") == WARC_FIELDS):
         return None
     url = record.get("WARC-Target-URI")
-    facts = {"url": url, **_http(record), "digest": record.get("WARC-Payload-Digest") or record.get("WARC-Block-Digest")}
+    facts = {
+        "url": url,
+        **_http(record),
+        "digest": record.get("WARC-Payload-Digest") or record.get("WARC-Block-Digest"),
+    }
     facts |= {"length": str(record.length), "offset": str(record.offset), "filename": filename}
     stamp = re.sub(r"\D", "", record.get("WARC-Date"))[:14]
     return f"{surt(url)} {stamp} {json.dumps({k: v for k, v in facts.items() if v})}\n"

@@ -13,23 +13,25 @@ from base64 import b32encode
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 from isal import isal_zlib
 
-from crawler.framing import Data, ResponseParser
+from crawler.framing import Data, Event, Head, ResponseParser
 from crawler.model import EMPTY_BODY, SPOOL_THRESHOLD, Body, Capture, Digests, Leased, Outcome, Tls
 from crawler.warc.records import WORK, leased_from
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 _READ = 1 << 18
+#: isal raises an error of its own beside zlib's.
+_INFLATE_ERRORS: tuple[type[Exception], ...] = (isal_zlib.error, zlib.error)
 #: A record's header block may be this long: outlinks are in blocks, works in headers are small.
 MAX_HEADERS = 1 << 20
 
 
-class Torn(Exception):  # noqa: N818 - what happened, not an error of ours
+class Torn(Exception):
     """The file ends, or stops making sense, inside a record."""
 
 
@@ -100,16 +102,15 @@ def read_at(path: Path, offset: int) -> RawRecord:
     with path.open("rb") as file:
         file.seek(offset)
         with tempfile.NamedTemporaryFile(delete=False) as spool:
+            record = None
             try:
                 record = _read_record(_Members(file, offset, None), spool)
-                if record is None:
-                    raise Torn(f"{path.name} has no record at {offset}")
-            except Torn:
-                Path(spool.name).unlink()
-                raise
-        if record.block.path is None:
-            Path(spool.name).unlink()
-        return record
+            finally:
+                if record is None or record.block.path is None:
+                    Path(spool.name).unlink()
+    if record is None:
+        raise Torn(f"{path.name} has no record at {offset}")
+    return record
 
 
 class _Members:
@@ -150,7 +151,7 @@ class _Members:
                 return raw
             try:
                 out: bytes = self._inflate.decompress(raw, _READ)
-            except (isal_zlib.error, zlib.error) as e:
+            except _INFLATE_ERRORS as e:
                 raise Torn(f"a gzip member is damaged: {e}") from e
             rest = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
             self.offset += len(raw) - len(rest)
@@ -177,7 +178,7 @@ class _Members:
         return data
 
 
-def _read_record(source: _Members, spool: BinaryIO) -> RawRecord | None:
+def _read_record(source: _Members, spool: IO[bytes]) -> RawRecord | None:
     offset = source.offset
     if not source.begin():
         return None
@@ -220,7 +221,7 @@ def _read_headers(source: _Members, record: RawRecord) -> bytes:
     return bytes(text[end + 4 :])
 
 
-def _read_block(source: _Members, record: RawRecord, size: int, rest: bytes, spool: BinaryIO) -> bytes:
+def _read_block(source: _Members, record: RawRecord, size: int, rest: bytes, spool: IO[bytes]) -> bytes:
     """Take the block; return what was read beyond it."""
     big = size > SPOOL_THRESHOLD
     pieces: list[bytes] = []
@@ -312,46 +313,72 @@ class Group:
                     used.block.path.unlink(missing_ok=True)
 
 
-def _capture(group: Group, record: RawRecord, source: RawRecord, method: str, when: datetime, spool_dir: Path) -> Capture:
+def _capture(
+    group: Group, record: RawRecord, source: RawRecord, method: str, when: datetime, spool_dir: Path
+) -> Capture:
     head, body, status, digests = _parts(source, method, spool_dir)
     truncated = record.get("WARC-Truncated") if not group.is_revisit else ""
     ciphers = record.get("WARC-Cipher-Suite")
     versions = [value for name, value in record.headers if name == "WARC-Protocol" and value.startswith("tls")]
     return Capture(
-        url=group.url, method=method, request=group.request, head=head, body=body, status=status, started=when, ended=when,
-        outcome=Outcome.CUT if truncated else Outcome.OK, truncated=truncated or None,  # type: ignore[arg-type]
-        ip=record.get("WARC-IP-Address") or None, digests=digests,
+        url=group.url,
+        method=method,
+        request=group.request,
+        head=head,
+        body=body,
+        status=status,
+        started=when,
+        ended=when,
+        outcome=Outcome.CUT if truncated else Outcome.OK,
+        truncated=truncated or None,  # type: ignore[arg-type]
+        ip=record.get("WARC-IP-Address") or None,
+        digests=digests,
         tls=Tls(version=versions[0], cipher=ciphers) if versions else None,
-    )  # fmt: skip
+    )
+
+
+def _spool_in(folder: Path) -> IO[bytes]:
+    return tempfile.NamedTemporaryFile(dir=folder, suffix=".spool", delete=False)
+
+
+def _events(record: RawRecord, parser: ResponseParser, digests: Iterable[hashlib._Hash]) -> Iterator[Event]:
+    with record.block.open() as stream:
+        while piece := stream.read(_READ):
+            for digest in digests:
+                digest.update(piece)
+            yield from parser.feed(piece)
+    yield from parser.eof()
 
 
 def _parts(record: RawRecord, method: str, spool_dir: Path) -> tuple[bytes, Body, int, Digests]:
     """Split a response block into head and body, and compute its digests."""
     parser = ResponseParser(method)
-    block, payload = (hashlib.sha256(), hashlib.sha1(usedforsecurity=False)), (hashlib.sha256(), hashlib.sha1(usedforsecurity=False))
+    block, payload = (
+        (hashlib.sha256(), hashlib.sha1(usedforsecurity=False)),
+        (hashlib.sha256(), hashlib.sha1(usedforsecurity=False)),
+    )
     head, status, length = b"", 0, 0
-    spool = tempfile.NamedTemporaryFile(dir=spool_dir, suffix=".spool", delete=False) if record.block.path else None  # noqa: SIM115
+    spool = _spool_in(spool_dir) if record.block.path else None
     memory: list[bytes] = []
-    with record.block.open() as stream:
-        while piece := stream.read(_READ):
-            for digest in block:
-                digest.update(piece)
-            for event in parser.feed(piece):
-                if isinstance(event, Data):
-                    for digest in payload:
-                        digest.update(event.entity)
-                    length += len(event.entity)
-                    (spool.write if spool else memory.append)(event.wire)
-                elif hasattr(event, "status"):
-                    head, status = event.wire, event.status
+    for event in _events(record, parser, block):
+        if isinstance(event, Head):
+            head, status = event.wire, event.status
+        elif isinstance(event, Data):
+            for digest in payload:
+                digest.update(event.entity)
+            length += len(event.entity)
+            (spool.write if spool else memory.append)(event.wire)
     if spool:
         spool.close()
     data = b"".join(memory)
     body = Body(size=record.block.size - len(head), path=Path(spool.name)) if spool else Body(size=len(data), data=data)
     digests = Digests(
-        block_sha256=block[0].hexdigest(), block_sha1=b32encode(block[1].digest()).decode(),
-        payload_sha256=payload[0].hexdigest(), payload_sha1=b32encode(payload[1].digest()).decode(), payload_length=length,
-    )  # fmt: skip
+        block_sha256=block[0].hexdigest(),
+        block_sha1=b32encode(block[1].digest()).decode(),
+        payload_sha256=payload[0].hexdigest(),
+        payload_sha1=b32encode(payload[1].digest()).decode(),
+        payload_length=length,
+    )
     return head, body, status, digests
 
 
@@ -380,9 +407,13 @@ class GroupReader:
             kind, partner = record.type, record.get("WARC-Concurrent-To")
             if kind == "request" and record.get(WORK):
                 open_groups[record.id] = Group(
-                    path=self._path, offset=record.offset, leased=leased_from(record.get(WORK)), date=record.get("WARC-Date"),
-                    url=record.get("WARC-Target-URI"), request=_bytes(record),
-                )  # fmt: skip
+                    path=self._path,
+                    offset=record.offset,
+                    leased=leased_from(record.get(WORK)),
+                    date=record.get("WARC-Date"),
+                    url=record.get("WARC-Target-URI"),
+                    request=_bytes(record),
+                )
             elif kind in {"response", "revisit"} and partner in open_groups:
                 yield _answered(open_groups.pop(partner), record)
             elif kind == "metadata" and partner in open_groups:

@@ -95,13 +95,19 @@ def metadata(made: Exchange | None, capture: Capture, leased: Leased, told: Sett
     fetch = leased.fetch
     taken = int((capture.ended - capture.started).total_seconds() * 1000)
     fields: list[tuple[str, str]] = [
-        ("via", fetch.via or ""), ("hopsFromSeed", "L" * fetch.depth), ("fetchTimeMs", str(taken)),
-        ("outcome", capture.outcome.value), ("error", capture.error), ("settled", told.state.value), ("reason", told.reason),
-    ]  # fmt: skip
+        ("via", fetch.via or ""),
+        ("hopsFromSeed", "L" * fetch.depth),
+        ("fetchTimeMs", str(taken)),
+        ("outcome", capture.outcome.value),
+        ("error", capture.error),
+        ("settled", told.state.value),
+        ("reason", told.reason),
+    ]
     if capture.digests is not None:
         fields += [
-            ("block-digest", f"sha1:{capture.digests.block_sha1}"), ("payload-digest", f"sha1:{capture.digests.payload_sha1}"),
-        ]  # fmt: skip
+            ("block-digest", f"sha1:{capture.digests.block_sha1}"),
+            ("payload-digest", f"sha1:{capture.digests.payload_sha1}"),
+        ]
     fields.append(("interim", base64.b64encode(capture.interim).decode()))
     fields += [("outlink", f"{_one_line(link.url)} L {fetch_json(link)}") for link in told.outlinks]
     headers = [("WARC-Target-URI", capture.url), ("WARC-Warcinfo-ID", warcinfo_id)]
@@ -133,7 +139,9 @@ def fetch_json(fetch: Fetch) -> str:
     """Return a fetch as one line of ASCII JSON, without what is as by default."""
     default = Fetch(url="", lane="")
     facts: dict[str, Any] = {
-        name: getattr(fetch, name) for name in Fetch.__dataclass_fields__ if getattr(fetch, name) != getattr(default, name)
+        name: getattr(fetch, name)
+        for name in Fetch.__dataclass_fields__
+        if getattr(fetch, name) != getattr(default, name)
     }
     return _ascii_json(facts)
 
@@ -184,9 +192,14 @@ def _odd(capture: Capture, date: str, warcinfo_id: str, request_id: str) -> Reco
 
 def _revisit(capture: Capture, date: str, common: list[tuple[str, str]], original: Original) -> Record:
     headers = [
-        *common, *_payload(capture.digests), ("WARC-Profile", IDENTICAL), ("WARC-Refers-To", original.record_id),
-        ("WARC-Refers-To-Target-URI", original.url), ("WARC-Refers-To-Date", original.date), ("WARC-Truncated", "length"),
-    ]  # fmt: skip
+        *common,
+        *_payload(capture.digests),
+        ("WARC-Profile", IDENTICAL),
+        ("WARC-Refers-To", original.record_id),
+        ("WARC-Refers-To-Target-URI", original.url),
+        ("WARC-Refers-To-Date", original.date),
+        ("WARC-Truncated", "length"),
+    ]
     return _record("revisit", date, headers, "application/http;msgtype=response", capture.head)
 
 
@@ -205,15 +218,25 @@ def _connection(capture: Capture) -> list[tuple[str, str]]:
 
 
 def _record(
-    kind: str, date: str, headers: Iterable[tuple[str, str]], content_type: str, head: bytes, body: Body = EMPTY_BODY, digest: str = ""
+    kind: str,
+    date: str,
+    headers: Iterable[tuple[str, str]],
+    content_type: str,
+    head: bytes,
+    body: Body = EMPTY_BODY,
+    digest: str = "",
 ) -> Record:
     identity = f"<urn:uuid:{uuid.uuid4()}>"
     length = len(head) + body.size
     told = (
-        ("WARC-Type", kind), ("WARC-Record-ID", identity), ("WARC-Date", date),
+        ("WARC-Type", kind),
+        ("WARC-Record-ID", identity),
+        ("WARC-Date", date),
         *((name, _one_line(value)) for name, value in headers),
-        ("WARC-Block-Digest", digest or _sha256(head, body)), ("Content-Type", content_type), ("Content-Length", str(length)),
-    )  # fmt: skip
+        ("WARC-Block-Digest", digest or _sha256(head, body)),
+        ("Content-Type", content_type),
+        ("Content-Length", str(length)),
+    )
     return Record(type=kind, id=identity, headers=told, head=head, body=body)
 
 
@@ -226,7 +249,9 @@ def _sha256(head: bytes, body: Body) -> str:
 
 
 def _warc_fields(fields: Iterable[tuple[str, str]]) -> bytes:
-    return "".join(f"{name}: {_one_line(value)}\r\n" for name, value in fields if value).encode("utf-8", "surrogateescape")
+    return "".join(f"{name}: {_one_line(value)}\r\n" for name, value in fields if value).encode(
+        "utf-8", "surrogateescape"
+    )
 
 
 def _one_line(text: str) -> str:

@@ -82,7 +82,9 @@ class SegmentWriter:
         # warcio drops the block of what it is told is a revisit; the header says what it really is.
         kind = "response" if record.type == "revisit" else record.type
         with record.open() as block:
-            _Writer(member, gzip=False).write_record(ArcWarcRecord("warc", kind, headers, block, None, None, record.length))
+            _Writer(member, gzip=False).write_record(
+                ArcWarcRecord("warc", kind, headers, block, None, None, record.length)
+            )
         member.end()
 
     def put(self, data: bytes) -> None:
@@ -101,7 +103,9 @@ class _Member:
         self._writer = writer
         # igzip knows no stored blocks; zlib's level 0 is little more than a copy.
         self._deflate: Any = (
-            zlib.compressobj(0, zlib.DEFLATED, _GZIP_WINDOW) if dense else isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _GZIP_WINDOW)
+            zlib.compressobj(0, zlib.DEFLATED, _GZIP_WINDOW)
+            if dense
+            else isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _GZIP_WINDOW)
         )
 
     def write(self, data: bytes) -> None:

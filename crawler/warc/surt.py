@@ -9,23 +9,25 @@ from __future__ import annotations
 import re
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-_URL = re.compile(rb"(?s)^(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?://(?P<authority>[^/?#]*))?(?P<path>[^?#]*)(?:\?(?P<query>[^#]*))?")
+_URL = re.compile(
+    rb"(?s)^(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?://(?P<authority>[^/?#]*))?(?P<path>[^?#]*)(?:\?(?P<query>[^#]*))?"
+)
 _WWW = re.compile(rb"^www\d*\.")
 _PORT = re.compile(rb":(\d*)$")
 _DEFAULT = {b"http": b"80", b"https": b"443"}
 #: What stays unescaped: every printable ASCII character but space, ``#`` and ``%``.
 _SAFE = "".join(chr(c) for c in range(0x21, 0x7F) if chr(c) not in "#%")
 _SESSION_IN_PATH = (
-    re.compile(rb"^(.*/)(?:\((?:[a-z]\([0-9a-z]{24}\))+\)/)([^?]+\.aspx.*)$", re.I),
-    re.compile(rb"^(.*/)\([0-9a-z]{24}\)/([^?]+\.aspx.*)$", re.I),
-    re.compile(rb"^(.*?);jsessionid=[0-9a-z]{32}(?:\.[^/;]*)?()$", re.I),
+    re.compile(rb"^(.*/)(?:\((?:[a-z]\([0-9a-z]{24}\))+\)/)([^?]+\.aspx.*)$", re.IGNORECASE),
+    re.compile(rb"^(.*/)\([0-9a-z]{24}\)/([^?]+\.aspx.*)$", re.IGNORECASE),
+    re.compile(rb"^(.*?);jsessionid=[0-9a-z]{32}(?:\.[^/;]*)?()$", re.IGNORECASE),
 )
 _SESSION_IN_QUERY = (
-    re.compile(rb"^(.*?)(?:jsessionid=[0-9a-z]{32})(?:&(.*))?$", re.I),
-    re.compile(rb"^(.*?)(?:phpsessid=[0-9a-z]{32})(?:&(.*))?$", re.I),
-    re.compile(rb"^(.*?)(?:sid=[0-9a-z]{32})(?:&(.*))?$", re.I),
-    re.compile(rb"^(.*?)(?:aspsessionid[a-z]{8}=[a-z]{24})(?:&(.*))?$", re.I),
-    re.compile(rb"^(.*?)(?:cfid=[^&]+&cftoken=[^&]+)(?:&(.*))?$", re.I),
+    re.compile(rb"^(.*?)(?:jsessionid=[0-9a-z]{32})(?:&(.*))?$", re.IGNORECASE),
+    re.compile(rb"^(.*?)(?:phpsessid=[0-9a-z]{32})(?:&(.*))?$", re.IGNORECASE),
+    re.compile(rb"^(.*?)(?:sid=[0-9a-z]{32})(?:&(.*))?$", re.IGNORECASE),
+    re.compile(rb"^(.*?)(?:aspsessionid[a-z]{8}=[a-z]{24})(?:&(.*))?$", re.IGNORECASE),
+    re.compile(rb"^(.*?)(?:cfid=[^&]+&cftoken=[^&]+)(?:&(.*))?$", re.IGNORECASE),
 )
 
 

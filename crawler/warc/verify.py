@@ -124,14 +124,18 @@ class RecordChecks:
             if not record.get(name):
                 yield "W004-mandatory", name
         names = [name.lower() for name, _ in record.headers]
-        for name in {n for n in names if n not in _REPEATABLE and n.startswith(("warc-", "content-")) and names.count(n) > 1}:
+        for name in {
+            n for n in names if n not in _REPEATABLE and n.startswith(("warc-", "content-")) and names.count(n) > 1
+        }:
             yield "W008-repeated", name
         date = record.get("WARC-Date")
         if date and not _is_date(date):
             yield "W005-date", date
         if record.type and record.type not in _TYPES:
             yield "W009-unknown-type", record.type
-        if record.type in {"response", "request", "resource", "revisit"} and not re.fullmatch(r"\S+:\S*", record.get("WARC-Target-URI")):
+        if record.type in {"response", "request", "resource", "revisit"} and not re.fullmatch(
+            r"\S+:\S*", record.get("WARC-Target-URI")
+        ):
             yield "W015-target", record.get("WARC-Target-URI")
 
     def _identity(self, record: RawRecord) -> Iterator[tuple[str, str]]:
@@ -152,7 +156,11 @@ class RecordChecks:
         partner = record.get("WARC-Concurrent-To")
         if partner and (_identity(partner) or b"") not in self._ids:
             yield "W019-concurrent", partner
-        if record.type == "response" and record.get("Content-Type").startswith("application/http") and partner not in self._requests:
+        if (
+            record.type == "response"
+            and record.get("Content-Type").startswith("application/http")
+            and partner not in self._requests
+        ):
             yield "W018-no-request", ""
 
     def _content(self, record: RawRecord) -> Iterator[tuple[str, str]]:
@@ -199,7 +207,9 @@ class RecordChecks:
             yield "W024-revisit-truncated", ""
         identity = _identity(record.get("WARC-Refers-To"))
         if identity is not None:
-            self._references.wanted.append((self._file, record.offset, identity, _short(record.get("WARC-Payload-Digest"))))
+            self._references.wanted.append(
+                (self._file, record.offset, identity, _short(record.get("WARC-Payload-Digest")))
+            )
 
 
 class _Message:
@@ -244,7 +254,7 @@ def verify_file(path: Path) -> Iterator[Finding]:
 
 
 def verify_collection(warcs: Path, indexes: Path, manifest_path: Path) -> Iterator[Finding]:
-    """Yield what is wrong with a collection: its files, their indexes, the manifest, and what they say of each other."""
+    """Yield what is wrong with a collection: files, indexes, manifest, and what they say of each other."""
     references = References()
     try:
         entries = {entry.segment: entry for entry in manifest.read(manifest_path)}
@@ -261,7 +271,11 @@ def verify_collection(warcs: Path, indexes: Path, manifest_path: Path) -> Iterat
             identity = _identity(record.id)
             if record.type == "response" and identity is not None:
                 references.payloads[identity] = _short(record.get("WARC-Payload-Digest"))
-    for name in entries.keys() - {path.name for path in present} - {p.name.removesuffix(OPEN_SUFFIX) for p in warcs.glob(f"*{OPEN_SUFFIX}")}:
+    for name in (
+        entries.keys()
+        - {path.name for path in present}
+        - {p.name.removesuffix(OPEN_SUFFIX) for p in warcs.glob(f"*{OPEN_SUFFIX}")}
+    ):
         yield _finding("C006-gone", name, 0)
     yield from references.unresolved()
 
@@ -281,7 +295,9 @@ def _sealed(path: Path, indexes: Path, entry: manifest.Entry | None, references:
         yield _finding("C001-index", index.name, 0)
 
 
-def _records(path: Path, name: str, references: References, lines: list[str] | None, seen: object = None) -> Iterator[Finding]:
+def _records(
+    path: Path, name: str, references: References, lines: list[str] | None, seen: object = None
+) -> Iterator[Finding]:
     records, checks = Records(path, seen=seen), RecordChecks(path, name, references)  # type: ignore[arg-type]
     for record in records:
         yield from checks.check(record)
@@ -293,7 +309,9 @@ def _records(path: Path, name: str, references: References, lines: list[str] | N
 
 def _finding(rule: str, file: str, offset: int, remark: str = "") -> Finding:
     severity, sentence = RULES[rule]
-    return Finding(rule=rule, severity=severity, file=file, offset=offset, message=f"{sentence}: {remark}" if remark else sentence)
+    return Finding(
+        rule=rule, severity=severity, file=file, offset=offset, message=f"{sentence}: {remark}" if remark else sentence
+    )
 
 
 def _identity(text: str) -> bytes | None:

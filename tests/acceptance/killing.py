@@ -53,12 +53,16 @@ def baseline(replica: Any, directory: Path) -> dict[tuple[str, str], tuple[str, 
 
 def children(pid: int) -> list[int]:
     """Return the worker processes of a supervisor."""
-    listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(pid)], capture_output=True, text=True, check=False).stdout
+    listed = subprocess.run(
+        ["ps", "-o", "pid=,args=", "--ppid", str(pid)], capture_output=True, text=True, check=False
+    ).stdout
     return [int(line.split()[0]) for line in listed.splitlines() if "crawler.worker" in line]
 
 
 def _kill(running: subprocess.Popen[bytes], who: str) -> None:
-    pids = {"supervisor": [running.pid], "worker": children(running.pid), "all": [*children(running.pid), running.pid]}[who]
+    pids = {"supervisor": [running.pid], "worker": children(running.pid), "all": [*children(running.pid), running.pid]}[
+        who
+    ]
     for pid in pids:
         try:
             os.kill(pid, signal.SIGKILL)
@@ -86,7 +90,13 @@ def kill_once(command: list[str], moment: str, rng: random.Random, seconds: floa
 
 
 def try_moment(
-    replica: Any, directory: Path, moment: str, expected: dict[tuple[str, str], tuple[str, int]], *, seed: int, seconds: float
+    replica: Any,
+    directory: Path,
+    moment: str,
+    expected: dict[tuple[str, str], tuple[str, int]],
+    *,
+    seed: int,
+    seconds: float,
 ) -> Outcome:
     """Kill a crawl at a moment, resume until it is complete, and say what differs."""
     outcome = Outcome(moment)
@@ -102,7 +112,9 @@ def try_moment(
         return outcome
     now = settled(directory)
     outcome.lost = len(expected.keys() - now.keys())
-    outcome.changed = sum(1 for key in expected.keys() & now.keys() if expected[key] != now[key]) + len(now.keys() - expected.keys())
+    outcome.changed = sum(1 for key in expected.keys() & now.keys() if expected[key] != now[key]) + len(
+        now.keys() - expected.keys()
+    )
     outcome.doubled = len(doubles(directory))
     verified = archive("verify", directory)
     if verified.code:

@@ -40,14 +40,23 @@ def command(*arguments: object) -> list[str]:
 
 def archive(*arguments: object, cwd: Path | None = None, timeout: float = 300, **extra: str) -> Ran:
     done = subprocess.run(
-        command(*arguments), capture_output=True, text=True, cwd=cwd, timeout=timeout, check=False, env=environment(**extra)
+        command(*arguments),
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=timeout,
+        check=False,
+        env=environment(**extra),
     )
     return Ran(done.returncode, done.stdout, done.stderr)
 
 
 def start(*arguments: object, **extra: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment(**extra),
+        command(*arguments),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment(**extra),
         start_new_session=True,
     )
 
@@ -86,7 +95,10 @@ def held(directory: Path) -> list[Held]:
                 if headers["warc-type"] == "request":
                     work = json.loads(headers["outlast-fetch"])
                     found[headers["warc-record-id"]] = Held(
-                        headers["warc-target-uri"], record.reader.read().split(b" ", 1)[0].decode(), work, path.name,
+                        headers["warc-target-uri"],
+                        record.reader.read().split(b" ", 1)[0].decode(),
+                        work,
+                        path.name,
                         headers["warc-block-digest"],
                     )
                 elif headers["warc-type"] in {"response", "revisit"}:
@@ -111,6 +123,8 @@ def settled(directory: Path) -> dict[tuple[str, str], tuple[str, int]]:
 def doubles(directory: Path) -> Counter[tuple[str, str]]:
     """Return fetches with more than one settled capture in the WARCs; there must be none."""
     counts = Counter(
-        (one.method, one.url) for one in held(directory) if one.response_type and "-attempts." not in one.segment and "-probe-" not in one.segment and not one.truncated
+        (one.method, one.url)
+        for one in held(directory)
+        if one.response_type and "-attempts." not in one.segment and "-probe-" not in one.segment and not one.truncated
     )
     return Counter({key: n for key, n in counts.items() if n > 1})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield replica, baseline(replica, tmp_path_factory.mktemp("whole") / "c")
 
 
-@pytest.mark.parametrize(("number", "moment"), list(enumerate(MOMENTS)), ids=[f"{n}-{m}" for n, m in enumerate(MOMENTS)])
+@pytest.mark.parametrize(
+    ("number", "moment"), list(enumerate(MOMENTS)), ids=[f"{n}-{m}" for n, m in enumerate(MOMENTS)]
+)
 def test_kill(site: Any, tmp_path: Path, number: int, moment: str) -> None:
     replica, expected = site
     assert len(MOMENTS) >= 25
@@ -29,9 +32,9 @@ def test_kill(site: Any, tmp_path: Path, number: int, moment: str) -> None:
 
 
 def test_what_was_written_but_not_committed_is_recovered_without_the_site(tmp_path: Path) -> None:
-    with running("parler", posts=100) as replica:
+    with running("parler", posts=100, state=tmp_path / "replica") as replica:
         command = crawl_command(replica, tmp_path / "c")
-        kill_once(command, "frontier.before-commit:6", __import__("random").Random(1), 4.0)
+        kill_once(command, "frontier.before-commit:6", random.Random(1), 4.0)
         before = sum(1 for state, _ in settled(tmp_path / "c").values() if state == "done")
     ran = archive(*command, "--json")
     assert ran.code == 9, ran.err

@@ -74,7 +74,9 @@ def test_outside_tools_accept_every_segment(crawled: Any) -> None:
     chunked: set[str] = set()
     for path in segments(directory):
         assert subprocess.run(["gzip", "-t", path], check=False).returncode == 0
-        done = subprocess.run([sys.executable, "-m", "fastwarc.cli", "check", str(path)], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", "fastwarc.cli", "check", str(path)], capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         with path.open("rb") as stream:
             for record in ArchiveIterator(stream, record_types=WarcRecordType.response):
@@ -82,7 +84,9 @@ def test_outside_tools_accept_every_segment(crawled: Any) -> None:
                     chunked.add(record.record_id.strip("<>"))
     flagged = set()
     for path in segments(directory):
-        done = subprocess.run([sys.executable, "-m", "warcio.cli", "check", "-v", str(path)], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", "warcio.cli", "check", "-v", str(path)], capture_output=True, text=True, check=False
+        )
         offset_id = ""
         for line in done.stdout.splitlines():
             if "WARC-Record-ID" in line:
@@ -129,7 +133,9 @@ def comparable(index: str) -> Counter[tuple[str, ...]]:
     for line in index.splitlines():
         key, stamp, facts = line.split(" ", 2)
         found = json.loads(facts)
-        lines.append((key, stamp, *(str(found.get(name)) for name in ("url", "mime", "status", "offset", "length", "filename"))))
+        lines.append(
+            (key, stamp, *(str(found.get(name)) for name in ("url", "mime", "status", "offset", "length", "filename")))
+        )
     return Counter(lines)
 
 
@@ -152,7 +158,10 @@ def test_the_items_come_out_equal_from_the_warc_with_the_network_cut(crawled: An
     directory, _, _, truth = crawled
     done = subprocess.run(
         [sys.executable, "-P", str(ROOT / "tests" / "acceptance" / "reread.py"), str(directory)],
-        capture_output=True, text=True, check=False, env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(),
     )
     assert done.returncode == 0, done.stderr
     posts = {}

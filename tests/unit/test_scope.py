@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from crawler.errors import UsageError
 from crawler.model import Fetch
-from crawler.scope import Scope, canonical, origin, seed_from, trap
+from crawler.scope import Scope, seed_from, trap
+from crawler.url import canonical, origin
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,9 @@ def test_what_people_type_becomes_a_seed(typed: str, url: str) -> None:
     assert seed_from(typed).url == url
 
 
-@pytest.mark.parametrize("typed", ["", "ftp://example.org/", "http://", "a b", "http://x:99999/", "http://x:y/", "javascript:alert(1)"])
+@pytest.mark.parametrize(
+    "typed", ["", "ftp://example.org/", "http://", "a b", "http://x:99999/", "http://x:y/", "javascript:alert(1)"]
+)
 def test_what_is_no_site_is_a_usage_error(typed: str) -> None:
     with pytest.raises(UsageError):
         seed_from(typed)

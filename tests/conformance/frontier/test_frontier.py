@@ -35,7 +35,9 @@ def test_what_is_leased_is_not_leased_again(frontier: SqliteFrontier) -> None:
 
 
 def test_origins_get_no_more_than_their_room(frontier: SqliteFrontier) -> None:
-    frontier.offer([fetch(str(n)) for n in range(9)] + [Fetch(url=f"https://b.example/{n}", lane="posts") for n in range(9)])
+    frontier.offer(
+        [fetch(str(n)) for n in range(9)] + [Fetch(url=f"https://b.example/{n}", lane="posts") for n in range(9)]
+    )
     got = lease(frontier, busy={"https://a.example": 2}, default_room=4)
     assert sum("a.example" in one.fetch.url for one in got) == 2
     assert sum("b.example" in one.fetch.url for one in got) == 4
@@ -45,7 +47,11 @@ def test_a_commit_settles_and_discovers_in_one_step(frontier: SqliteFrontier) ->
     frontier.offer([fetch("1", covers=("post", "1"))])
     (one,) = lease(frontier)
     done = told(
-        one, location=at(0), size=123, status=200, outlinks=(fetch("2", covers=("post", "2")),),
+        one,
+        location=at(0),
+        size=123,
+        status=200,
+        outlinks=(fetch("2", covers=("post", "2")),),
         coverage=(Covered(kind="post", id="1", standing=Standing.CAPTURED),),
     )
     assert settle(frontier, done) == 1
@@ -89,7 +95,11 @@ def test_an_attempt_waits_and_counts(frontier: SqliteFrontier) -> None:
 def test_what_waits_for_one_reason_can_be_brought_forward(frontier: SqliteFrontier) -> None:
     frontier.offer([fetch("1"), fetch("2")])
     one, two = lease(frontier)
-    settle(frontier, told(one, State.QUEUED, reason="second look", not_before=9e9), told(two, State.QUEUED, reason="other", not_before=9e9))
+    settle(
+        frontier,
+        told(one, State.QUEUED, reason="second look", not_before=9e9),
+        told(two, State.QUEUED, reason="other", not_before=9e9),
+    )
     assert frontier.bring_forward("second look", older_than=999.0, now=1000.0) == 0
     assert frontier.bring_forward("second look", older_than=1001.0, now=1000.0) == 1
     assert [x.fetch.url[-1] for x in lease(frontier)] == ["1"]
@@ -139,7 +149,9 @@ def test_an_unreadable_gate_keeps_its_origin_closed_and_says_so(frontier: Sqlite
     gated(frontier)
     frontier.offer([fetch("1")])
     (robots,) = lease(frontier)
-    settle(frontier, told(robots, State.PARKED, reason="HTTP 503", gate=Gate(origin="https://a.example", readable=False)))
+    settle(
+        frontier, told(robots, State.PARKED, reason="HTTP 503", gate=Gate(origin="https://a.example", readable=False))
+    )
     assert not lease(frontier)
     assert frontier.stats().unreadable == ("https://a.example",)
     assert frontier.stats().blocked == 1
@@ -180,9 +192,15 @@ def test_coverage_only_moves_forward(frontier: SqliteFrontier) -> None:
 def test_gaps_say_what_is_not_held_and_why(frontier: SqliteFrontier) -> None:
     frontier.offer([fetch("1", covers=("post", "1"), day="2021-01-06"), fetch("2", covers=("image", "2"))])
     one, two = sorted(lease(frontier), key=lambda leased: leased.fetch.url)
-    settle(frontier, told(one, coverage=(Covered(kind="post", id="1", standing=Standing.MISSING, reason="HTTP 404"),)), told(two))
+    settle(
+        frontier,
+        told(one, coverage=(Covered(kind="post", id="1", standing=Standing.MISSING, reason="HTTP 404"),)),
+        told(two),
+    )
     gaps = list(frontier.gaps("post"))
-    assert [(g.id, g.standing, g.reason, g.day, g.url) for g in gaps] == [("1", Standing.MISSING, "HTTP 404", "2021-01-06", "https://a.example/1")]
+    assert [(g.id, g.standing, g.reason, g.day, g.url) for g in gaps] == [
+        ("1", Standing.MISSING, "HTTP 404", "2021-01-06", "https://a.example/1")
+    ]
     assert len(list(frontier.gaps())) == 2
 
 
@@ -195,14 +213,22 @@ def test_the_first_committed_payload_is_the_original(frontier: SqliteFrontier) -
     settle(frontier, told(three, location=at(200), digests=digests("small", 900), record_id="<urn:uuid:3>", date="d3"))
     found = frontier.known_payload(digests("x").payload_sha256)
     assert found is not None
-    assert (found.record_id, found.url, found.date, found.segment) == ("<urn:uuid:1>", "https://a.example/0", "d1", "s1")
+    assert (found.record_id, found.url, found.date, found.segment) == (
+        "<urn:uuid:1>",
+        "https://a.example/0",
+        "d1",
+        "s1",
+    )
     assert frontier.known_payload(digests("small").payload_sha256) is None
 
 
 def test_an_attempt_is_nobodys_original(frontier: SqliteFrontier) -> None:
     frontier.offer([fetch("1")])
     (one,) = lease(frontier)
-    settle(frontier, told(one, State.QUEUED, not_before=1.0, location=at(0), digests=digests("x"), record_id="<urn:uuid:1>"))
+    settle(
+        frontier,
+        told(one, State.QUEUED, not_before=1.0, location=at(0), digests=digests("x"), record_id="<urn:uuid:1>"),
+    )
     assert frontier.known_payload(digests("x").payload_sha256) is None
 
 
@@ -211,7 +237,11 @@ def test_low_water_marks_rise_and_prune(frontier: SqliteFrontier) -> None:
     frontier.offer([fetch(str(n)) for n in range(3)])
     one, two, three = lease(frontier)
     settle(frontier, told(two, location=at(100)), s1=0)
-    assert (frontier.low_water("s1"), frontier.is_settled_group("s1", 100), frontier.is_settled_group("s1", 0)) == (0, True, False)
+    assert (frontier.low_water("s1"), frontier.is_settled_group("s1", 100), frontier.is_settled_group("s1", 0)) == (
+        0,
+        True,
+        False,
+    )
     settle(frontier, told(one, location=at(0)), told(three, location=at(200)), s1=300)
     assert (frontier.low_water("s1"), frontier.is_settled_group("s1", 100)) == (300, False)
     settle(frontier, s1=5)

@@ -34,7 +34,11 @@ def test_kill(tmp_path: Path, moment: str) -> None:
     acknowledged: set[int] = set()
     for turn in range(3):
         with subprocess.Popen(
-            [sys.executable, "-c", WRITER, path], stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment(OUTLAST_FAILPOINT=moment if turn == 0 else "")
+            [sys.executable, "-c", WRITER, path],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env=environment(OUTLAST_FAILPOINT=moment if turn == 0 else ""),
         ) as writer:
             assert writer.stdout is not None
             writer.stdout.readline()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from crawler.capture.request import request_bytes, target_of
 from crawler.capture.resolve import Unreachable
 from crawler.model import Outcome
-from crawler.scope import canonical
+from crawler.url import canonical
 
 
 def request(url, **kwargs):
