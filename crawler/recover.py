@@ -21,7 +21,8 @@ from crawler.errors import Locked
 from crawler.failpoint import failpoint
 from crawler.model import PROBE_LANE, Fetch, Leased, Location, Settlement, Standing, State
 from crawler.settle import Answer, rule
-from crawler.warc.reader import GroupReader, Records
+from crawler.warc.groups import GroupReader
+from crawler.warc.reader import Records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from crawler.collection import Collection
     from crawler.frontier.sqlite import SqliteFrontier
     from crawler.model import Seed
-    from crawler.warc.reader import Group
+    from crawler.warc.groups import Group
     from spiders.base import PlatformSpider
 
 log = logging.getLogger("outlast.recover")

@@ -7,7 +7,8 @@ fetch's cursor, so a search goes on after a crash exactly where it was, and no p
 Rules that make it safe:
 
 - An id that answers nothing (a hole) proves nothing. Near it others are tried, close ones first, so that neither
-  scattered holes nor a long run of them is taken for the end.
+  scattered holes nor a long run of them is taken for the end; and the more holes a counter turns out to have, the
+  more are tried.
 - An id is never asked twice: a frontier ignores a fetch it knows, and the search would end there. Hence ``asked``.
 - Only what an answer proved is excluded (``proof``). A search for a moment that goes astray gives a wider window,
   never a narrower one.
@@ -21,8 +22,10 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-#: Where others are tried, counted from the id a trial begins with.
+#: Where others are tried first, counted from the id a trial begins with.
 STEPS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256, 512, 1024)
+#: Ids of one trial at the most.
+MOST = 2000
 #: The first leap upward from the beginning; each later one doubles the distance.
 LEAP = 128
 #: No platform has counted so far; a search that gets here without one answer gives up.
@@ -62,6 +65,8 @@ class Search:
     #: The lowest id there may be, and the highest (0 while that is what is looked for).
     first: int
     top: int = 0
+    #: Whether there may be more above ``top`` that is wanted.
+    is_open: bool = True
     low: int
     #: None while leaping upward.
     high: int | None
@@ -73,6 +78,9 @@ class Search:
     #: An id in this trial lay before the moment; a neighbour must say so too.
     doubt: bool = False
     proof: int | None = None
+    #: Holes in a row now, and the most there were before something above them answered.
+    run: int = 0
+    dry: int = 0
     #: Every id asked so far; and what those stand for of which no more than that is known.
     asked: tuple[int, ...] = ()
     found: tuple[tuple[int, str], ...] = ()
@@ -90,6 +98,11 @@ class Search:
     def known(self) -> str:
         """What the id to ask now stands for, where that is known already; asking for *that* says more."""
         return dict(self.found).get(self.at or 0, "")
+
+    @property
+    def patience(self) -> int:
+        """How many holes in a row this counter must show before they mean something."""
+        return min(len(STEPS) + 4 * self.dry, MOST)
 
     def remember(self, thing: str) -> Search:
         """Keep what the id just asked stands for: the id will not be asked again."""
@@ -113,9 +126,10 @@ class Search:
         found = self.found
         if self.goal is not Goal.NEWEST:
             found = tuple(one for one in found if one[0] != self.at)
-        now = replace(self, asked=(*self.asked, self.at), found=found)
+        now = replace(self, asked=(*self.asked, self.at), found=found, run=self.run + 1)
         if answer is Answer.HOLE:
             return _next(now)
+        now = replace(now, run=0, dry=max(self.run, self.dry))
         if answer is Answer.BELOW:
             return _halve(replace(now, high=self.at, proof=self.at if self.goal is Goal.UNTIL else self.proof))
         if self.goal is not Goal.NEWEST and not self.doubt:
@@ -146,12 +160,14 @@ def _trial(search: Search, base: int) -> Search:
 
 def _next(search: Search) -> Search:
     """Take the next id of this trial that was never asked; where there is none, look on the lower side."""
-    for step in range(search.step + 1, len(STEPS)):
-        at = search.base + STEPS[step]
+    for step in range(search.step + 1, search.patience):
+        at = search.base + (STEPS[step] if step < len(STEPS) else step * step // 4)
         if search.high is not None and at >= search.high:
-            break
+            continue
         if at not in search.asked or (search.goal is not Goal.NEWEST and at in dict(search.found)):
             return replace(search, at=at, step=step)
     if search.high is None and search.proof is None:
         return _leap(search)
-    return _halve(replace(search, high=search.base))
+    # What lies far above is not asked again by anybody, and need not travel along.
+    near = tuple(n for n in search.asked if n < search.base + search.patience)
+    return _halve(replace(search, high=search.base, asked=near, run=0))

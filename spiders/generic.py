@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
+from collections import Counter
 from datetime import UTC, datetime
-from io import BytesIO
-from typing import TYPE_CHECKING, ClassVar
-from urllib.parse import parse_qsl, urljoin, urlsplit
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import parse_qsl, urljoin, urlsplit, urlunsplit
+
+from w3lib.encoding import html_to_unicode
 
 from crawler.model import Covered, Lane, Seed, SegmentClass, Standing
-from crawler.scope import trap
+from crawler.politeness.robots import Rules
+from crawler.scope import MAX_REPEATS, trap
 from crawler.url import host_of
-from spiders.base import LISTINGS, PAGES, ROBOTS, PlatformSpider, Territory, Yield
-from spiders.html import absolute, css, local, page, xml
+from spiders.base import LISTINGS, PAGES, PlatformSpider, Territory, Yield
+from spiders.feeds import Entry, entries, moment
+from spiders.html import MAX_URLS, absolute, css, page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,190 +25,252 @@ if TYPE_CHECKING:
     from crawler.model import Fetch
     from crawler.response import CaptureResponse
 
-REQUISITES = Lane(name="requisites", order=60)
+REQUISITES = Lane(name="requisites", order=60, segment_class=SegmentClass.IMAGES)
 FILES = Lane(name="files", order=70, segment_class=SegmentClass.ORIGINALS)
 
 #: Links followed from the seed at the most; a site deeper than this is a trap or a very long list.
-MAX_DEPTH = 200
+MAX_DEPTH = 500
 #: Query parameters of one URL; more is a machine talking to itself.
-MAX_PARAMETERS = 20
-#: URLs one sitemap may name (the sitemap protocol's own bound) and how big it may be, decoded.
-MAX_SITEMAP_URLS, MAX_SITEMAP_BYTES = 50_000, 50 << 20
-_SESSION = re.compile(r"(?:^|[?&;])(?:phpsessid|jsessionid|sid|sessionid|aspsessionid\w*)=[0-9a-z]{16,}", re.IGNORECASE)
-_YEAR = re.compile(r"(?:^|[/=_-])((?:1[0-9]|2[0-9])\d\d)(?=[/&_-])")
-_FILE = re.compile(
-    r"\.(?:pdf|zip|gz|tgz|7z|rar|mp4|webm|mov|mp3|ogg|flac|wav|m4a|m4v|avi|mkv|docx?|xlsx?|pptx?|odt|epub|iso|exe|dmg)$",
+MAX_PARAMETERS = 16
+#: How deep sitemaps may name sitemaps, and stylesheets stylesheets.
+MAX_NESTING = 5
+#: Decoded bytes of a page or stylesheet that are read, where it was too big to keep in memory.
+MAX_TEXT = 16 << 20
+#: Years around the capture that a calendar may show.
+CALENDAR_PAST, CALENDAR_FUTURE = 30, 2
+
+_SESSION = re.compile(r"(?:php|j|asp)?sess(?:ion)?_?id\w{0,12}|cfid|cftoken|oscsid|sid|s", re.IGNORECASE)
+_SESSION_VALUE = re.compile(r"(?=.*[0-9])[0-9a-z]{16,}(?:[.!-][0-9a-z.!-]*)?", re.IGNORECASE)
+_SESSION_PATH = re.compile(r";jsessionid=[^/?;]*|/\(s\([0-9a-z]{20,}\)\)", re.IGNORECASE)
+_CALENDAR = re.compile(
+    r"calend[ae]r|kalender|\bevents?\b|agenda|schedule|\b(?:month|year|date|day|week|cal)=", re.IGNORECASE
+)
+#: A year that means a date: named as one, or followed by a month.
+_YEAR = re.compile(r"\by(?:ear)?=([12][0-9]{3})\b|\b([12][0-9]{3})[-/](?:0?[1-9]|1[0-2])\b", re.IGNORECASE)
+_ESCAPED = re.compile(r"%252525", re.IGNORECASE)
+_NOT_A_PAGE = re.compile(
+    r"\.(?:jpe?g|jpe|jfif|png|gif|webp|avif|heic|svg|ico|bmp|tiff?|css|js|mjs|woff2?|ttf|otf|eot|wasm|map"
+    r"|pdf|zip|gz|tgz|bz2|xz|7z|rar|tar|mp4|m4v|webm|mov|mkv|avi|mpe?g|mp3|ogg|oga|ogv|opus|flac|wav|m4a|aac"
+    r"|docx?|xlsx?|pptx?|odt|ods|odp|rtf|epub|mobi|csv|iso|exe|msi|dmg|apk|deb|rpm|jar|torrent|swf)$",
     re.IGNORECASE,
 )
-_IMAGE = re.compile(r"\.(?:jpe?g|png|gif|webp|avif|svg|ico|bmp)$", re.IGNORECASE)
+#: How an HTML document begins, whatever comes before its root.
+_HTML_ROOT = re.compile(
+    rb"(?:\s|<\?[^>]*+>|<!--(?:(?!-->).)*+-->)*+<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
+)
+_LISTING_ROOT = (b"<?xml", b"<rss", b"<feed", b"<urlset", b"<sitemapindex")
 
 
 class GenericSpider(PlatformSpider):
-    """Walks one site by its links."""
+    """Walks one site by its links. It knows pages and assets, and nothing of posts or accounts."""
 
     name = "generic"
     title: ClassVar[str] = "an ordinary website"
-    lanes: ClassVar[tuple[Lane, ...]] = (ROBOTS, LISTINGS, PAGES, REQUISITES, FILES)
-    kinds: ClassVar[tuple[str, ...]] = ("page", "asset", "file")
+    lanes: ClassVar[tuple[Lane, ...]] = (LISTINGS, PAGES, REQUISITES, FILES)
+    kinds: ClassVar[tuple[str, ...]] = ("page", "asset")
 
     @classmethod
     def territory(cls, seed: Seed) -> Territory:
-        """The seed's host and its www twin; a path in the seed limits pages to what is below it."""
+        """Return the seed's host and its www twin; a path in the seed limits pages to what is below it."""
         host = host_of(seed.url)
-        twin = host.removeprefix("www.") if host.startswith("www.") else f"www.{host}"
-        path = urlsplit(seed.url).path
-        return Territory(hosts=(host, twin), paths=(path.rsplit("/", 1)[0] + "/",) if path.count("/") > 1 else ())
+        return Territory(hosts=(host, *_twin(host)), paths=_below(urlsplit(seed.url).path))
 
     def seeds(self, seed: Seed) -> Iterator[Fetch]:
-        """The page itself and the usual place of its sitemap."""
+        """Yield the page itself and the usual place of its sitemap."""
         yield self.listed(seed.url)
         yield self._sitemap(urljoin(seed.url, "/sitemap.xml"), sweep=True)
 
     def parse_robots_txt(self, response: CaptureResponse) -> Iterator[Yield]:
-        """Sitemaps that robots.txt names."""
-        for line in response.text.splitlines()[:5000]:
-            name, _, value = line.partition(":")
-            if name.strip().lower() == "sitemap" and (url := absolute(response.url, value)):
+        """Yield the sitemaps that robots.txt names."""
+        for named in Rules(_text(response)).sitemaps:
+            if url := absolute(response.url, named):
                 yield self._sitemap(url, parent=response)
 
-    def parse(self, response: CaptureResponse) -> Iterator[Yield]:
-        """A page, a stylesheet, or something that names nothing."""
+    def parse(self, response: CaptureResponse) -> Iterator[Yield]:  # type: ignore[override]  # ours is always a capture
+        """Read a page, a stylesheet or a feed, as its type and first bytes say; anything else names nothing."""
         kind = _kind(response)
         if kind == "html":
             yield from self._page(response)
         elif kind == "css":
             yield from self.parse_style(response)
-        elif kind == "xml":
-            yield from self.parse_feed(response)
+        elif kind == "listing":
+            yield from self.parse_listing(response)
 
     def parse_style(self, response: CaptureResponse) -> Iterator[Yield]:
-        """What a stylesheet names."""
-        for target in dict.fromkeys(css(response.text)):
-            if url := absolute(response.url, target):
-                yield self._requisite(url, response)
+        """Yield what a stylesheet names; an asset that turns out to be none names nothing."""
+        if _kind(response) != "css" and not urlsplit(response.url).path.lower().endswith(".css"):
+            return
+        named = (absolute(response.url, target) for target in css(_text(response)))
+        for url in list(dict.fromkeys(url for url in named if url))[:MAX_URLS]:
+            yield from self._requisite(url, response)
 
-    def parse_sitemap(self, response: CaptureResponse) -> Iterator[Yield]:
-        """A sitemap or an index of them (sitemaps.org), as XML, gzip or plain text."""
-        data = _sitemap_bytes(response)
-        root = xml(data)
-        if root is None or local(root) not in {"urlset", "sitemapindex", "feed", "rss", "rdf"}:
-            for line in data.decode("utf-8", "replace").splitlines()[:MAX_SITEMAP_URLS]:
-                if line.startswith(("http://", "https://")) and (url := absolute(response.url, line)):
-                    yield from self._link(url, response)
-            return
-        if local(root) not in {"urlset", "sitemapindex"}:
-            yield from self.parse_feed(response)
-            return
-        for number, entry in enumerate(root):
-            if number >= MAX_SITEMAP_URLS:
-                return
-            facts = {local(child): (child.text or "").strip() for child in entry}
-            url = absolute(response.url, facts.get("loc", ""))
-            if url is None or not self._in_window(facts.get("lastmod", "")):
-                continue
-            if local(root) == "sitemapindex":
-                yield self._sitemap(url, parent=response)
-            else:
-                yield from self._link(url, response)
-            for image in entry.iter():
-                if (
-                    local(image) == "loc"
-                    and image.getparent() is not entry
-                    and (src := absolute(response.url, image.text or ""))
-                ):
-                    yield self._requisite(src, response)
+    def parse_listing(self, response: CaptureResponse) -> Iterator[Yield]:
+        """Yield what a sitemap, an index of sitemaps, or a feed lists. A feed goes on only where it lists something."""
+        following: list[str] = []
+        is_empty = True
+        with response.open() as stream:
+            for entry in entries(stream):
+                url = absolute(response.url, entry.url)
+                if url is not None and entry.kind == "next":
+                    following.append(url)
+                elif url is not None:
+                    is_empty = False
+                    yield from self._entry(entry, url, response)
+        if following and not is_empty and response.fetch.depth < MAX_DEPTH:
+            yield self.fetch(following[0], lane=LISTINGS, parent=response, callback=self.parse_listing)
 
-    def parse_feed(self, response: CaptureResponse) -> Iterator[Yield]:
-        """The entries of an RSS or Atom feed, and its enclosures."""
-        root = xml(response.body)
-        if root is None:
-            return
-        for element in root.iter():
-            name = local(element)
-            if name == "link" and (url := absolute(response.url, element.get("href") or element.text or "")):
-                yield from self._link(url, response)
-            elif name == "enclosure" and (url := absolute(response.url, element.get("url") or "")):
-                yield self._requisite(url, response)
+    def _entry(self, entry: Entry, url: str, response: CaptureResponse) -> Iterator[Yield]:
+        if why := _outside(entry, self.seed):
+            if entry.kind == "page":
+                yield _excluded("page", url, why)
+        elif entry.kind == "sitemap":
+            if _level(response) < MAX_NESTING:
+                yield self._sitemap(url, parent=response, cursor={"level": _level(response) + 1})
+        elif entry.kind == "media":
+            yield from self._requisite(url, response)
+        else:
+            yield from self._link(url, response, day=_day(entry))
 
     def _page(self, response: CaptureResponse) -> Iterator[Yield]:
-        named = page(response.text, response.url)
+        named = page(_text(response), response.url)
         for url in named.requisites:
-            yield self._requisite(url, response)
+            yield from self._requisite(url, response)
         for url in named.feeds:
-            yield self.fetch(url, lane=LISTINGS, parent=response, callback=self.parse_feed)
+            yield self.fetch(url, lane=LISTINGS, parent=response, callback=self.parse_listing)
         for url in (*named.links, *named.frames):
-            yield from self._link(url, response)
+            if url not in named.requisites:
+                yield from self._link(url, response)
 
-    def _link(self, url: str, response: CaptureResponse) -> Iterator[Yield]:
-        why = self._trap(url, response)
-        if why and host_of(url) in self.territory(self.seed).hosts:
-            yield Covered(kind="page", id=url, standing=Standing.EXCLUDED, reason=why, url=url)
-        elif not why:
-            path = urlsplit(url).path
-            if _FILE.search(path):
-                yield self.fetch(url, lane=FILES, parent=response, covers=("file", url))
-            elif _IMAGE.search(path):
-                yield self._requisite(url, response)
-            else:
-                yield self.fetch(url, lane=PAGES, parent=response, callback=self.parse, covers=("page", url))
+    def _link(self, url: str, response: CaptureResponse, day: str | None = None) -> Iterator[Yield]:
+        """Yield the page or file behind a link. What leads to other sites is for the scope to sort out."""
+        url = _without_session(url)
+        is_page = not _NOT_A_PAGE.search(urlsplit(url).path)
+        kind, lane, callback = ("page", PAGES, self.parse) if is_page else ("asset", FILES, None)
+        if not (why := _trap(url, response)):
+            yield self.fetch(url, lane=lane, parent=response, callback=callback, covers=(kind, url), day=day)
+        elif host_of(url) in self.territory(self.seed).hosts:
+            yield _excluded(kind, url, why)
 
-    def _requisite(self, url: str, response: CaptureResponse) -> Fetch:
-        is_style = urlsplit(url).path.lower().endswith(".css") or "css" in urlsplit(url).query
-        callback = self.parse_style if is_style else None
-        return self.fetch(url, lane=REQUISITES, parent=response, callback=callback, covers=("asset", url))
+    def _requisite(self, url: str, response: CaptureResponse) -> Iterator[Yield]:
+        """Yield what a page needs, from whatever host. What may be a stylesheet is read on, a few levels deep."""
+        path = urlsplit(url).path.lower()
+        if path.endswith(".css") or not _NOT_A_PAGE.search(path):
+            level = _level(response) + 1 if response.fetch.lane == REQUISITES.name else 1
+            if level > MAX_NESTING:
+                yield _excluded("asset", url, "trap: stylesheets within stylesheets")
+                return
+            reading: dict[str, Any] = {"callback": self.parse_style, "cursor": {"level": level}}
+        else:
+            reading = {}
+        yield self.fetch(url, lane=REQUISITES, parent=response, covers=("asset", url), **reading)
 
-    def _sitemap(self, url: str, *, parent: CaptureResponse | None = None, sweep: bool = False) -> Fetch:
-        return self.fetch(url, lane=LISTINGS, parent=parent, callback=self.parse_sitemap, sweep=sweep)
+    def _sitemap(self, url: str, *, parent: CaptureResponse | None = None, **work: object) -> Fetch:
+        """Return the fetch of a sitemap. It stands outside of pages' paths and --include, as the seed does: depth 0."""
+        return self.fetch(url, lane=LISTINGS, parent=parent, callback=self.parse_listing, depth=0, **work)
 
-    def _trap(self, url: str, response: CaptureResponse) -> str:
-        parts = urlsplit(url)
-        if why := trap(url):
-            return why
-        if response.fetch.depth >= MAX_DEPTH:
-            return "trap: too many links from the seed"
-        if _SESSION.search(parts.query) or _SESSION.search(parts.path):
-            return "trap: a session id in the URL"
-        if len(parse_qsl(parts.query, max_num_fields=None)) > MAX_PARAMETERS:
-            return "trap: endless parameters"
-        now = response.captured_at.year
-        years = [int(year) for year in _YEAR.findall(f"{parts.path}?{parts.query}&")]
-        if any(year > now + 2 or year < 1990 for year in years) and "calendar" in url.lower():
-            return "trap: a calendar far from now"
-        return ""
 
-    def _in_window(self, lastmod: str) -> bool:
-        """Whether something last changed in the window; what does not say is in it."""
-        if not lastmod or not self.seed.since:
-            return True
-        try:
-            when = datetime.fromisoformat(lastmod)
-        except ValueError:
-            return True
-        return (when if when.tzinfo else when.replace(tzinfo=UTC)) >= datetime.fromisoformat(self.seed.since)
+def _twin(host: str) -> tuple[str, ...]:
+    """Return the host's name with or without www, where it can have one."""
+    try:
+        ip_address(host)
+    except ValueError:
+        if host.startswith("www."):
+            return (host.removeprefix("www."),)
+        return (f"www.{host}",) if "." in host else ()
+    return ()
+
+
+def _below(path: str) -> tuple[str, ...]:
+    """Return the path prefix that a seed's path limits pages to: a file stands for its directory."""
+    directory, _, last = path.rpartition("/")
+    prefix = f"{directory}/" if "." in last or not last else path
+    return (prefix,) if prefix.strip("/") else ()
 
 
 def _kind(response: CaptureResponse) -> str:
-    """Return html, css, xml or nothing, from the header and, where it says nothing, the first bytes."""
-    declared = response.header("Content-Type").split(";")[0].strip().lower()
-    if declared in {"text/html", "application/xhtml+xml"}:
-        return "html"
+    """Return html, css, listing or nothing, from the declared type and, where it leaves it open, the first bytes."""
+    declared = response.header("Content-Type").partition(";")[0].strip().lower()
+    start = response.head_bytes[:512]
     if declared == "text/css":
         return "css"
-    if declared.endswith(("/xml", "+xml")):
-        return "xml"
-    start = response.head_bytes[:512].lstrip().lower()
-    if not declared and (start.startswith((b"<!doctype html", b"<html")) or b"<body" in start):
+    if declared in {"text/html", "application/xhtml+xml"}:
         return "html"
+    if not declared or declared.endswith(("/xml", "+xml")):
+        if _HTML_ROOT.match(start):
+            return "html"
+        return "listing" if declared or start.lstrip().startswith(_LISTING_ROOT) else ""
+    return "listing" if declared == "application/feed+json" else ""
+
+
+def _text(response: CaptureResponse) -> str:
+    """Return the decoded text, of a body too big for memory its first part."""
+    if response.body:
+        return response.text
+    with response.open() as stream:
+        return html_to_unicode(response.header("Content-Type"), stream.read(MAX_TEXT))[1]
+
+
+def _level(response: CaptureResponse) -> int:
+    level = (response.fetch.cursor or {}).get("level", 0)
+    return level if isinstance(level, int) else 0
+
+
+def _excluded(kind: str, url: str, why: str) -> Covered:
+    return Covered(kind=kind, id=url, standing=Standing.EXCLUDED, reason=why, url=url)
+
+
+def _without_session(url: str) -> str:
+    """Return a URL without session ids: the same page, under the one name that it has for everybody."""
+    parts = urlsplit(url)
+    pairs = parts.query.split("&")
+    kept = [pair for pair in pairs if not _is_session(*pair.partition("=")[::2])]
+    path = _SESSION_PATH.sub("", parts.path) or "/"
+    if (path, kept) == (parts.path, pairs):
+        return url
+    return urlunsplit(parts._replace(path=path, query="&".join(kept)))
+
+
+def _is_session(name: str, value: str) -> bool:
+    return bool(_SESSION.fullmatch(name) and _SESSION_VALUE.fullmatch(value))
+
+
+def _trap(url: str, response: CaptureResponse) -> str:
+    """Return why a link looks like a trap, or the empty string."""
+    if why := trap(url):
+        return why
+    if response.fetch.depth >= MAX_DEPTH:
+        return "trap: too many links from the seed"
+    parts = urlsplit(url)
+    names = Counter(name for name, _ in parse_qsl(parts.query, keep_blank_values=True))
+    if names.total() > MAX_PARAMETERS or (names and max(names.values()) > MAX_REPEATS) or _ESCAPED.search(url):
+        return "trap: an endlessly growing query"
+    place = f"{parts.path}?{parts.query}"
+    if _CALENDAR.search(place) and any(_is_far(int(a or b), response) for a, b in _YEAR.findall(place)):
+        return "trap: a calendar far from now"
     return ""
 
 
-def _sitemap_bytes(response: CaptureResponse) -> bytes:
-    with response.open() as stream:
-        data = stream.read(MAX_SITEMAP_BYTES)
-    if data[:2] != b"\x1f\x8b":
-        return data
-    try:
-        with gzip.open(BytesIO(data)) as inner:
-            return inner.read(MAX_SITEMAP_BYTES)
-    except (OSError, EOFError, zlib.error):
-        return b""
+def _is_far(year: int, response: CaptureResponse) -> bool:
+    now = response.captured_at.year
+    return not now - CALENDAR_PAST <= year <= now + CALENDAR_FUTURE
+
+
+def _outside(entry: Entry, seed: Seed) -> str:
+    """Return why a listing's dates put an entry outside the window; what says nothing of them is inside."""
+    published, changed = moment(entry.published), moment(entry.modified)
+    latest = changed or published
+    if seed.since and latest and latest[1] < _instant(seed.since):
+        return "before --since"
+    if seed.until and published and published[0] >= _instant(seed.until):
+        return "after --until"
+    return ""
+
+
+def _instant(text: str) -> datetime:
+    when = datetime.fromisoformat(text)
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
+
+
+def _day(entry: Entry) -> str | None:
+    published = moment(entry.published)
+    return published[0].date().isoformat() if published else None

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from lxml import etree
 
-from crawler.scope import canonical
+from crawler.url import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -63,7 +63,10 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
 _HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
 _BLANK = "".join(map(chr, range(33)))
 
-_REFRESH = re.compile(r"""\s*+[0-9.]*+\s*+[;,]?+\s*+(?:url\s*+=\s*+)?(?:"([^"]*+)|'([^']*+)|(.*+))""", re.I | re.S)
+#: HTML standard, "shared declarative refresh steps": a time, a separator, perhaps ``url=``, perhaps a quote.
+_REFRESH = re.compile(
+    r"""\s*+[0-9.]*+\s*+[;,]?+\s*+(?:url\s*+=\s*+)?(?:"([^"]*+)|'([^']*+)|(.*+))""", re.IGNORECASE | re.DOTALL
+)
 #: HTML standard, "parse a srcset attribute": a candidate's URL, and its descriptors up to the next comma.
 _CANDIDATE = re.compile(r"[\s,]*+(\S++)")
 _DESCRIPTORS = re.compile(r"(?:\([^)]*+\)?|[^,(])*+")
@@ -73,7 +76,7 @@ _DESCRIPTORS = re.compile(r"(?:\([^)]*+\)?|[^,(])*+")
 _STRING = r"""(?:"(?P<{0}_a>(?:[^"\\\n]|\\.)*+)"?+|'(?P<{0}_b>(?:[^'\\\n]|\\.)*+)'?+)"""
 _CSS = re.compile(
     r"/\*(?:[^*]|\*(?!/))*+(?:\*/)?+"
-    rf"|\burl\(\s*+(?:{_STRING.format('url')}|(?P<url_c>(?:[^\s\"'()\\]|\\.)++))"
+    rf"|\burl\(\s*+(?:{_STRING.format('url')}|(?P<url_c>(?:[^\s\"'()\\]|\\(?:[0-9a-f]{{1,6}}\s?|.))++))"
     rf"|@import\s*+{_STRING.format('import')}"
     rf"|{_STRING.format('plain')}",
     re.IGNORECASE | re.DOTALL,
@@ -113,14 +116,15 @@ def absolute(base: str, url: str) -> str | None:
 
 def page(text: str, url: str) -> Named:
     """Return what an HTML page at ``url`` names. Never raises; a broken page gives what can be read of it."""
-    tags = _Tags(url)
+    tags: Any = _Tags(url)
     parser = etree.HTMLParser(target=tags, encoding="utf-8", remove_comments=True, remove_pis=True)
     try:
         parser.feed(text.encode("utf-8", "replace"))
         parser.close()
     except etree.LxmlError:
         tags.close()
-    return tags.named
+    named: Named = tags.named
+    return named
 
 
 def srcset(value: str) -> Iterator[str]:

@@ -53,7 +53,7 @@ COUNTER = "https://api.parler.com/v3/uuidConversion/post/"
 API_DOOR = "https://api.parler.com/v1/discover/posts"
 #: Ids of one block; the next block is named from its middle, so that the frontier never holds much more than two.
 BLOCK = 500
-#: Holes in a row after which nothing newer is expected.
+#: Holes in a row after which nothing newer is expected; more in a counter with many holes.
 EDGE = 64
 
 _ID = re.compile(rb"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
@@ -117,7 +117,7 @@ class ParlerSpider(PlatformSpider):
         if last is None:
             yield self._ask(Search.newest(first))
         else:
-            yield from self._narrow(Search.newest(first), first, last, None)
+            yield from self._narrow(replace(Search.newest(first), is_open=False), first, last, None)
         yield self._paper("https://parler.com/", None)
         yield self.fetch(API_DOOR, lane=API, callback=self.parse_api, sweep=True)
         for host in sorted(PAPERS):
@@ -159,7 +159,7 @@ class ParlerSpider(PlatformSpider):
             yield from self._sweep(cursor["first"], cursor["below"], tuple(cursor["asked"]), response)
         if post is not None:
             if cursor.get("edge"):
-                yield from self._newer_than(number, response)
+                yield from self._newer_than(number, cursor["edge"], response)
             yield post
 
     def _searched(self, search: Search, post: Fetch | None, response: CaptureResponse) -> Iterator[Yield]:
@@ -188,7 +188,7 @@ class ParlerSpider(PlatformSpider):
             )  # fmt: skip
         else:
             # The search stops short of the very end; what is left of it may lie before --since, too.
-            top = search.proof + EDGE if self._is_windowed else search.proof
+            top = search.proof + _edge(search) if self._is_windowed else search.proof
             yield from self._narrow(search, search.first, top, response)
 
     def _narrow(self, search: Search, first: int, top: int, response: CaptureResponse | None) -> Iterator[Fetch]:
@@ -202,15 +202,15 @@ class ParlerSpider(PlatformSpider):
         for number, url in search.found:
             if first <= number <= top and (post := self._at(url, response)):
                 yield post
-        if not self.seed.until and "last" not in self.seed.options:
-            yield from self._newer_than(top, response)
+        if search.is_open:
+            yield from self._newer_than(top, _edge(search), response)
         yield from self._sweep(first, top, search.asked, response)
 
     def _narrowed(self, search: Search, response: CaptureResponse | None) -> Iterator[Fetch]:
         """Go on with one end of the window found; only what is proved to lie outside is left out."""
         first, top = search.first, search.top
         if search.proof is not None and search.goal is Goal.UNTIL:
-            top = search.proof - 1
+            top, search = search.proof - 1, replace(search, is_open=False)
         elif search.proof is not None:
             first = search.proof + 1
         yield from self._narrow(search, first, top, response)
@@ -229,9 +229,9 @@ class ParlerSpider(PlatformSpider):
             else:
                 yield self._number(number, response)
 
-    def _newer_than(self, number: int, response: CaptureResponse | None) -> Iterator[Fetch]:
+    def _newer_than(self, number: int, edge: int, response: CaptureResponse | None) -> Iterator[Fetch]:
         """Name what may come after the newest number known; each that answers names more."""
-        return (self._number(n, response, edge=True) for n in range(number + 1, number + 1 + EDGE))
+        return (self._number(n, response, edge=edge) for n in range(number + 1, number + 1 + edge))
 
     def _ask(self, search: Search, response: CaptureResponse | None = None) -> Fetch:
         assert search.at is not None
@@ -421,6 +421,11 @@ class ParlerSpider(PlatformSpider):
     def _is_page(response: CaptureResponse) -> bool:
         kind = response.header("Content-Type").lower()
         return response.status == 200 and (not kind or "html" in kind)
+
+
+def _edge(search: Search) -> int:
+    """Return how many holes in a row end this counter."""
+    return max(EDGE, search.patience)
 
 
 def _witness(post: Fetch, search: Search) -> Fetch:

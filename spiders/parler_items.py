@@ -186,7 +186,8 @@ def _card(card: Card, identity: str, made_up: str, response: CaptureResponse, sh
         platform="parler", id=identity or made_up, kind="card", url=post_url(identity) if identity else response.url,
         author=card.username or None, author_name=card.name or None, text=card.text,
         created_at=_stamps(when(card.ago, clock(response))), media=_files(card), links=_links(card),
-        mentions=card.mentions, hashtags=card.hashtags, counters=shown.counters if shown else {}, sensitive=card.sensitive, extra=extra,
+        mentions=card.mentions, hashtags=card.hashtags, counters=shown.counters if shown else {},
+        sensitive=card.sensitive, extra=extra,
         **_source(response),
     )  # fmt: skip
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
 
 HEX = r"[0-9a-f]{32}"
-USERNAME = r"[0-9A-Za-z._\-]{1,100}"
+USERNAME = r"(?!\.{1,2}(?:/|$))[0-9A-Za-z._\-]{1,100}"
 #: Names of the badges, by the number in ``/images/badges/NN.svg``.
 BADGES = (
     "verified", "gold", "partner", "affiliate", "private", "restricted comments", "parody", "employee",

@@ -89,7 +89,8 @@ class _Permits:
             self.threshold = min(self.threshold, self.allowed)
             self.allowed = max(self.allowed - 0.5 / self.allowed, min(self.allowed, START))
         elif 2 * in_use >= self.allowed:  # permits that nobody uses prove nothing
-            self.allowed = min(self.allowed + (1 if self.allowed < self.threshold else 1 / self.allowed), float(ceiling))
+            step = 1 if self.allowed < self.threshold else 1 / self.allowed
+            self.allowed = min(self.allowed + step, float(ceiling))
 
     def halve(self) -> None:
         """Make room for a host in trouble."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import ssl
 import uuid
 from dataclasses import dataclass
@@ -27,6 +28,10 @@ IDENTICAL = "http://netpreserve.org/warc/1.1/revisit/identical-payload-digest"
 #: Header of a request record that holds the work, as one line of ASCII JSON.
 WORK = "Outlast-Fetch"
 WARC_FIELDS = "application/warc-fields"
+#: The work in a request's header may be this long; a reader bounds what it takes for headers.
+MAX_WORK = 1 << 18
+#: A fetch with everything as by default.
+_PLAIN = Fetch(url="", lane="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +78,10 @@ def warcinfo(filename: str, fields: dict[str, str]) -> Record:
 
 
 def exchange(capture: Capture, *, warcinfo_id: str, work: Leased, original: Original | None) -> Exchange:
-    """Return request and response, or request and revisit where ``original`` already has this payload."""
+    """Return request and response, or request and revisit where ``original`` already has this payload.
+
+    Raises ValueError where the work is too long for a header.
+    """
     date = warc_date(capture.started)
     request = _request(capture, date, warcinfo_id, work)
     if not capture.head:
@@ -109,7 +117,7 @@ def metadata(made: Exchange | None, capture: Capture, leased: Leased, told: Sett
             ("payload-digest", f"sha1:{capture.digests.payload_sha1}"),
         ]
     fields.append(("interim", base64.b64encode(capture.interim).decode()))
-    fields += [("outlink", f"{_one_line(link.url)} L {fetch_json(link)}") for link in told.outlinks]
+    fields += [("outlink", f"{'%20'.join(link.url.split())} L {fetch_json(link)}") for link in told.outlinks]
     headers = [("WARC-Target-URI", capture.url), ("WARC-Warcinfo-ID", warcinfo_id)]
     if made is None:
         headers.append((WORK, _work(leased)))
@@ -137,18 +145,12 @@ def certificates(host: str, tls: Tls, *, warcinfo_id: str) -> Record:
 
 def fetch_json(fetch: Fetch) -> str:
     """Return a fetch as one line of ASCII JSON, without what is as by default."""
-    default = Fetch(url="", lane="")
-    facts: dict[str, Any] = {
-        name: getattr(fetch, name)
-        for name in Fetch.__dataclass_fields__
-        if getattr(fetch, name) != getattr(default, name)
-    }
-    return _ascii_json(facts)
+    return _ascii_json(_facts(fetch))
 
 
 def leased_from(text: str) -> Leased:
     """Return the work that a request record carries; id and token are of no meaning any more."""
-    facts = msgspec.json.decode(text)
+    facts = json.loads(text)
     attempt = facts.pop("attempt", 0)
     facts.pop("fingerprint", None)
     return Leased(id=0, token=0, attempt=attempt, fetch=msgspec.convert(facts, Fetch))
@@ -156,7 +158,7 @@ def leased_from(text: str) -> Leased:
 
 def fetch_from(text: str) -> Fetch:
     """Return the fetch of an ``outlink`` line."""
-    return msgspec.json.decode(text, type=Fetch)
+    return msgspec.convert(json.loads(text), Fetch)
 
 
 def warc_date(when: datetime) -> str:
@@ -173,7 +175,10 @@ def _request(capture: Capture, date: str, warcinfo_id: str, work: Leased) -> Rec
 
 def _work(leased: Leased) -> str:
     facts = {"fingerprint": leased.fetch.fingerprint.hex(), "attempt": leased.attempt}
-    return _ascii_json({**facts, **msgspec.json.decode(fetch_json(leased.fetch))})
+    text = _ascii_json({**facts, **_facts(leased.fetch)})
+    if len(text) > MAX_WORK:
+        raise ValueError(f"the work of this fetch takes {len(text)} bytes; at most {MAX_WORK} can be recorded")
+    return text
 
 
 def _response(capture: Capture, date: str, common: list[tuple[str, str]]) -> Record:
@@ -187,6 +192,8 @@ def _response(capture: Capture, date: str, common: list[tuple[str, str]]) -> Rec
 def _odd(capture: Capture, date: str, warcinfo_id: str, request_id: str) -> Record:
     """Keep the bytes of an answer that is not HTTP: evidence, but nothing a replay tool may take for a page."""
     headers = [("WARC-Target-URI", capture.url), ("WARC-Concurrent-To", request_id), ("WARC-Warcinfo-ID", warcinfo_id)]
+    if capture.truncated:
+        headers.append(("WARC-Truncated", capture.truncated))
     return _record("metadata", date, headers, "application/octet-stream", b"", capture.body)
 
 
@@ -259,14 +266,15 @@ def _one_line(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
 
 
+def _facts(fetch: Fetch) -> dict[str, Any]:
+    told = ((name, getattr(fetch, name)) for name in Fetch.__dataclass_fields__)
+    return {name: value for name, value in told if value != getattr(_PLAIN, name)}
+
+
 def _ascii_json(facts: dict[str, Any]) -> str:
-    text = msgspec.json.encode(facts).decode()
-    return text if text.isascii() else "".join(c if c.isascii() else _escaped(c) for c in text)
-
-
-def _escaped(character: str) -> str:
-    units = character.encode("utf-16-be", "surrogatepass")
-    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
+    # The standard library's encoder takes whatever a hostile page can bring into a cursor: huge numbers, half a
+    # surrogate pair.
+    return json.dumps(facts, separators=(",", ":"), default=lambda body: base64.b64encode(body).decode())
 
 
 class _Joined(BytesIO):
@@ -277,7 +285,9 @@ class _Joined(BytesIO):
         self._rest = rest
 
     def read(self, size: int | None = -1, /) -> bytes:
-        return super().read(size) or self._rest.read(-1 if size is None else size)
+        if size is None or size < 0:
+            return super().read() + self._rest.read()
+        return super().read(size) or self._rest.read(size)
 
     def close(self) -> None:
         self._rest.close()

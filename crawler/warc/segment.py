@@ -37,14 +37,18 @@ class SegmentWriter:
     """
 
     def __init__(self, path: Path, *, warcinfo_fields: dict[str, str]) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        sync_directory(path.parent)
-        self.size = 0
         first = warcinfo(path.name.removesuffix(OPEN_SUFFIX), warcinfo_fields)
         #: WARC-Record-ID of the segment's warcinfo, for WARC-Warcinfo-ID.
         self.warcinfo_id = first.id
-        self.append(first)
+        self.size = 0
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            sync_directory(path.parent)
+            self.append(first)
+        except BaseException:
+            os.close(self._file)
+            raise
 
     def append(self, *records: Record) -> list[tuple[int, int]]:
         """Write records and return (offset, length) of each one's gzip member."""
@@ -73,8 +77,10 @@ class SegmentWriter:
 
     def close(self) -> None:
         """Make all durable and let go of the file."""
-        self.sync()
-        os.close(self._file)
+        try:
+            self.sync()
+        finally:
+            os.close(self._file)
 
     def _write(self, record: Record) -> None:
         member = _Member(self, dense=_is_dense(record))

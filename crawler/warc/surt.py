@@ -20,7 +20,6 @@ _SAFE = "".join(chr(c) for c in range(0x21, 0x7F) if chr(c) not in "#%")
 _SESSION_IN_PATH = (
     re.compile(rb"^(.*/)(?:\((?:[a-z]\([0-9a-z]{24}\))+\)/)([^?]+\.aspx.*)$", re.IGNORECASE),
     re.compile(rb"^(.*/)\([0-9a-z]{24}\)/([^?]+\.aspx.*)$", re.IGNORECASE),
-    re.compile(rb"^(.*?);jsessionid=[0-9a-z]{32}(?:\.[^/;]*)?()$", re.IGNORECASE),
 )
 _SESSION_IN_QUERY = (
     re.compile(rb"^(.*?)(?:jsessionid=[0-9a-z]{32})(?:&(.*))?$", re.IGNORECASE),
@@ -42,7 +41,7 @@ def surt(url: str) -> str:
     if found["authority"] is None:
         return raw.decode("utf-8", "replace")
     host, port = _authority(found["authority"], scheme)
-    key = b",".join(reversed(host.split(b"."))) if not _is_address(host) else host
+    key = b",".join(reversed(host.strip(b"[]").split(b".")))
     key += (b":" + port if port else b"") + b")" + _path(found["path"])
     query = _query(found["query"])
     return (key + (b"?" + query if query else b"")).decode("ascii", "replace")
@@ -66,10 +65,6 @@ def _idna(host: bytes) -> bytes:
         return host.decode("utf-8", "ignore").encode("idna")
     except UnicodeError:
         return host
-
-
-def _is_address(host: bytes) -> bool:
-    return host.startswith(b"[") or re.fullmatch(rb"\d{1,3}(?:\.\d{1,3}){3}", host) is not None
 
 
 def _path(path: bytes) -> bytes:

@@ -23,7 +23,8 @@ from crawler.capture.decode import response_from  # noqa: E402
 from crawler.collection import Collection  # noqa: E402
 from crawler.commit import read_all  # noqa: E402
 from crawler.model import Seed  # noqa: E402
-from crawler.warc.reader import GroupReader, Records  # noqa: E402
+from crawler.warc.groups import GroupReader  # noqa: E402
+from crawler.warc.reader import Records  # noqa: E402
 from spiders.registry import get  # noqa: E402
 
 

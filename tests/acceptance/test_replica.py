@@ -11,25 +11,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import pytest
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
-from crawler.replicas.run import running
-from tests.acceptance.support import ROOT, archive, doubles, environment, held, segments, to_replica
-
-POSTS = 300
-
-
-@pytest.fixture(scope="module")
-def crawled(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """(directory, summary, the replica's ledger, its truth)"""
-    directory = tmp_path_factory.mktemp("replica") / "c"
-    with running("parler", posts=POSTS) as replica:
-        ran = archive("crawl", "parler.com", "--into", directory, *to_replica(replica), "--json")
-        assert ran.code == 0, ran.err
-        ledger = replica.ledger()
-        truth = list(replica.things())
-    return directory, ran.summary, ledger, truth
+from tests.acceptance.support import ROOT, archive, doubles, environment, held, segments
 
 
 def test_everything_public_is_captured(crawled: Any) -> None:
