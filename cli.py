@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 from typing import Any
 
 import click
@@ -86,6 +87,11 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(e.exit_code)
     except BrokenPipeError:
         sys.stderr.close()
+        sys.exit(1)
+    except Exception:  # noqa: BLE001 - the last door
+        # A fault of ours: the whole story for a report, then the one line a person needs.
+        traceback.print_exc()
+        _say("this is a fault in Outlast, not in what you typed; what was captured is safe, and the story is above.")
         sys.exit(1)
     sys.exit(result if isinstance(result, int) else 0)
 

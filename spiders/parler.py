@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from crawler.errors import UsageError
-from crawler.model import Covered, Standing, Verdict
+from crawler.model import Covered, Fetch, Standing, Verdict
 from spiders import parler_api
 from spiders import parler_items as items
 from spiders.base import Evidence, PlatformSpider, Probe, Territory, Yield
@@ -44,7 +44,7 @@ from spiders.parler_places import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from crawler.model import Fetch, Lane, Seed
+    from crawler.model import Lane, Seed
     from crawler.response import CaptureResponse
     from spiders.parler_pages import Card, PostPage
 
@@ -105,6 +105,14 @@ class ParlerSpider(PlatformSpider):
         if response.status == 200 and parts.path.startswith(("/post/", "/profile/")):
             return Verdict.MISSING if _SHELL.search(head) and b"og:url" not in head else Verdict.OK
         return super().judge(response)
+
+    def read(self, response: CaptureResponse) -> Iterator[Yield]:
+        """Run the callback; what a page names again and again (icons, faces, links) is yielded once."""
+        named = set()
+        for thing in super().read(response):
+            if not isinstance(thing, Fetch) or thing.url not in named:
+                named.add(thing.url if isinstance(thing, Fetch) else "")
+                yield thing
 
     # Where it begins
 

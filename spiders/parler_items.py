@@ -157,7 +157,7 @@ def post_url(identity: str) -> str:
 def _post(shown: Shown, identity: str, page: PostPage, response: CaptureResponse) -> Post:
     own = shown.own or Card()
     bare = shown.is_echo and shown.own is None
-    echoed = shown.comments_id if bare and shown.comments_id != identity else shown_id(shown.parent)
+    slipped = (shown.comments_id if bare else "", shown_id(shown.parent))
     extra: dict[str, Any] = {
         "shape": shown.shape,
         "impressions": own.impressions,
@@ -170,7 +170,8 @@ def _post(shown: Shown, identity: str, page: PostPage, response: CaptureResponse
     return Post(
         platform="parler", id=identity, url=post_url(identity), author=page.username or own.username or None,
         author_name=own.name or shown.echoed_by or None, text=own.text,
-        created_at=_stamps(written(shown, response)), repost_of=echoed if echoed != identity and echoed else None,
+        created_at=_stamps(written(shown, response)),
+        repost_of=next((one for one in slipped if one not in {"", identity}), None),
         media=_files(own), links=_links(own), mentions=own.mentions, hashtags=own.hashtags,
         counters={} if bare else shown.counters, sensitive=own.sensitive, extra=extra, **_source(response),
     )  # fmt: skip

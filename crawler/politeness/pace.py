@@ -20,14 +20,14 @@ from crawler.politeness.ratelimit import MAX_WAIT, Advice
 START = 2.0
 #: Latency that counts as flat: its moving average up to this much above the best one, plus some slack in seconds.
 FLAT, SLACK = 2.0, 0.05
-#: What one answer moves the average, and how fast the best one is forgotten: what a host is asked for changes.
-SMOOTHING, FORGETTING = 1 / 8, 1.002
+#: What one answer moves the average, and how many times the average it counts for at most: one video is no trend.
+SMOOTHING, OUTLIER = 1 / 8, 3.0
+#: Half the permits must bring latency below this part of what it was, or it was not our load that made it high.
+RELIEF = 0.7
 #: First freeze, in seconds, where a server says "not now" without saying until when; it doubles up to the second.
 FREEZE, MAX_FREEZE = 2.0, 600.0
 #: Troubles in a row, no good answer between, after which a host is left alone for a while.
 ROW = 3
-#: Good answers after which the next freeze begins short again.
-CALM = 20
 #: How far below the rate that a server complained about we settle, and the least rate we believe it meant.
 BELOW, MIN_RATE = 0.95, 0.05
 #: Answers that a learned rate needs.
@@ -80,14 +80,24 @@ class _Permits:
     threshold: float = math.inf
     latency: float = 0.0
     best: float = 0.0
+    #: A trial: permits were halved at this latency, and so many answers more decide whether that was the cause.
+    slow: float = 0.0
+    before: float = 0.0
+    trial: int = 0
 
     def answered(self, latency: float, in_use: int, ceiling: int) -> None:
-        """Take a good answer into account: more while latency is flat, slowly less while it is not."""
-        self.latency += (latency - self.latency) * (SMOOTHING if self.latency else 1)
-        self.best = min(self.best * FORGETTING, self.latency) if self.best else self.latency
+        """Take a good answer into account: more while latency is flat, half when it is not."""
+        known = self.latency or latency
+        self.latency = known + (min(latency, known * OUTLIER) - known) * SMOOTHING
+        if self.trial:
+            self.trial -= 1
+            self.slow = max(self.slow, self.latency)  # the average still rises for a while
+            if not self.trial:
+                self._judge()
+            return
+        self.best = min(self.best or self.latency, self.latency)
         if self.latency > self.best * FLAT + SLACK:
-            self.threshold = min(self.threshold, self.allowed)
-            self.allowed = max(self.allowed - 0.5 / self.allowed, min(self.allowed, START))
+            self._try_less()
         elif 2 * in_use >= self.allowed:  # permits that nobody uses prove nothing
             step = 1 if self.allowed < self.threshold else 1 / self.allowed
             self.allowed = min(self.allowed + step, float(ceiling))
@@ -100,18 +110,33 @@ class _Permits:
         """Start as gently as with a new host, and grow quickly to half of what was too much."""
         self.threshold, self.allowed = max(self.allowed / 2, 1.0), min(self.allowed, START)
 
+    def _try_less(self) -> None:
+        self.slow, self.before = self.latency, self.allowed
+        # Those under way, and as many again as the average needs to forget them.
+        self.trial = int(self.allowed + 2 / SMOOTHING)
+        self.halve()
+
+    def _judge(self) -> None:
+        """Where fewer permits brought no relief, what we ask for has changed, or the host is slow for other reasons."""
+        if self.latency > self.slow * RELIEF:
+            self.best, self.threshold = self.latency, self.before
+
 
 @dataclass(slots=True)
 class _Rate:
-    """How many requests a second a host bears, by when it complained; 0 where it never did."""
+    """How many requests a second a host bears, by when it complained; 0 where it never did.
+
+    What was answered from the end of one wait to the end of the next is what a window of the server's limit holds.
+    """
 
     known: float = 0.0
-    #: The window over which it is learned: so many answers, since when.
     answers: float = 0.0
     since: float = 0.0
-    #: When it was last raised or lowered, and how long it then stays.
+    #: When the server began to complain; 0 where it does not at present.
+    limited_at: float = 0.0
+    #: When the rate was last raised or lowered, and how long it then stays.
     settled: float = 0.0
-    patience: float = 0.0
+    patience: float = PATIENCE / 2
     #: Part of it that is used.
     warmth: float = 1.0
 
@@ -119,10 +144,10 @@ class _Rate:
     def used(self) -> float:
         return self.known * self.warmth
 
-    def answered(self, now: float) -> None:
+    def answered(self, now: float, *, is_late: bool) -> None:
         """Count a good answer, newer ones for more; after a long quiet, try a little more than was learned."""
-        if now < self.since:
-            return
+        if self.limited_at and not is_late:
+            self._learn(now)
         self.answers += 1
         self.warmth = min(self.warmth + WARMING, 1.0)
         if now - self.since > WINDOW:
@@ -130,18 +155,21 @@ class _Rate:
         if self.known and now - self.settled > self.patience:
             self.settled, self.known = now, self.known * PROBE
 
-    def learn(self, now: float, until: float) -> None:
-        """Take what was answered since the last freeze as what the window that ends at ``until`` holds."""
-        span = until - self.since if until - now <= WINDOW else 2 * (now - self.since)
-        borne = BELOW * self.answers / max(span, 1.0)
-        if self.known or self.answers >= EVIDENCE:
-            self.known = max(min(borne, self.known or math.inf), self.known / 2, MIN_RATE)
-            self.settled = until
-            self.patience = min(max(2 * self.patience, PATIENCE), WINDOW)
-
     def begin_again(self, when: float) -> None:
-        """Count anew from the end of a freeze, and use a part at first."""
-        self.since, self.answers, self.warmth = when, 0.0, AFTER_FREEZE
+        """Count anew after a wait, and use a part at first."""
+        if not self.limited_at:
+            self.since, self.answers, self.warmth = when, 0.0, AFTER_FREEZE
+
+    def _learn(self, now: float) -> None:
+        waited, self.limited_at = now - self.limited_at, 0.0
+        if self.answers < EVIDENCE:
+            return
+        span = now - self.since if waited <= WINDOW else 2 * (now - waited - self.since)
+        self.known = max(BELOW * min(self.answers / max(span, 1.0), self.known or math.inf), MIN_RATE)
+        self.settled = now
+        # The cheaper it is to be told off, the sooner more may be tried.
+        self.patience = max(PATIENCE, min(2 * self.patience, waited * 10, WINDOW))
+        self.begin_again(now)
 
 
 @dataclass(slots=True)
@@ -156,11 +184,9 @@ class HostPace:
     rate: _Rate = field(default_factory=_Rate)
     #: When the last cut was made: requests sent before it prove nothing new.
     _cut_at: float = -math.inf
-    #: Troubles since the last good answer.
+    #: Troubles and refusals since the last good answer.
     _row: int = 0
-    #: Freezes lately, and good answers since the last.
-    _freezes: int = 0
-    _calm: int = 0
+    _last_start: float = 0.0
     _next_start: float = 0.0
     #: What the server says is left, until when.
     _left: int = 0
@@ -179,6 +205,7 @@ class HostPace:
         """Count a request that starts."""
         self.active += 1
         self._left -= 1
+        self._last_start = now
         self.rate.since = self.rate.since or now
         if spacing := self._spacing():
             late = max(self._next_start, now - CATCH_UP)
@@ -187,6 +214,8 @@ class HostPace:
     def finished(self, now: float, *, latency: float, status: int, outcome: Outcome, advice: Advice) -> str | None:
         """Take note of a request that ended, ``latency`` seconds after its start; return a line where much changes."""
         self.active = max(self.active - 1, 0)
+        if self.frozen_until > now + MAX_WAIT:  # set by a clock that was wrong
+            self.frozen_until = 0.0
         self._take_note(now, advice)
         told = advice.wait_until if advice.wait_until is not None and advice.wait_until > now else None
         is_late = now - latency < self._cut_at
@@ -209,11 +238,12 @@ class HostPace:
     def waits_until(self, now: float) -> float:
         """Return when the clock alone lets a request start.
 
-        A time further ahead than any rule of ours would set comes from a clock that was wrong, and is not believed.
+        What a clock said that was ahead of this one is not believed.
         """
         frozen = self.frozen_until if self.frozen_until <= now + MAX_WAIT else 0.0
-        spaced = self._next_start if self._next_start <= now + self._spacing() else 0.0
-        return max(frozen, spaced)
+        spaced = self._next_start if self._last_start <= now else 0.0
+        spent = self._left_until if not self.active and self._left <= 0 else 0.0
+        return max(frozen, spaced, spent)
 
     def _spacing(self) -> float:
         """Return the seconds between starts that the ceilings and what was learned ask for."""
@@ -229,9 +259,7 @@ class HostPace:
 
     def _good(self, now: float, latency: float, is_late: bool) -> None:
         self._row = self._row if is_late else 0
-        self._calm += 1
-        self._freezes = 0 if self._calm >= CALM else self._freezes
-        self.rate.answered(now)
+        self.rate.answered(now, is_late=is_late)
         self.permits.answered(latency, self.active + 1, self.ceilings.concurrency)
 
     def _trouble(self, now: float, what: str) -> str:
@@ -248,14 +276,13 @@ class HostPace:
         if is_late:  # one line was enough; but the longest wait holds
             self.freeze(told or 0.0, why)
             return None
-        until = told or now + self._backoff(self._freezes)
-        self.rate.learn(now, until)
+        until = told or now + self._backoff(self._row)
+        self.rate.limited_at = self.rate.limited_at or now
         self.permits.begin_again()
-        self._cut_at, self._calm = now, 0
-        self._freezes += 1
+        self._cut_at = now
+        self._row += 1
         self.freeze(until, why)
-        then = f", then at most {self.rate.known:.2g} requests/s" if self.rate.known else ""
-        return f"HTTP {status}; waiting {until - now:.0f} s ({why or 'it does not say how long'}){then}"
+        return f"HTTP {status}; waiting {until - now:.0f} s ({why or 'it does not say how long'})"
 
     def _backoff(self, doublings: int) -> float:
         return min(FREEZE * 2.0 ** min(doublings, 30), MAX_FREEZE) * self.chance.uniform(0.9, 1.1)
@@ -313,7 +340,7 @@ class Pace:
     def to_json(self) -> dict[str, dict[str, float]]:
         """Return what is worth remembering over a resume: freezes and learned rates, by origin."""
         return {
-            origin: {"frozen_until": host.frozen_until, "rate": round(host.rate.known, 4)}
+            origin: {"frozen_until": host.frozen_until, "rate": host.rate.known, "patience": host.rate.patience}
             for origin, host in self._hosts.items()
             if host.frozen_until or host.rate.known
         }
@@ -321,10 +348,11 @@ class Pace:
     def from_json(self, facts: dict[str, Any]) -> None:
         """Take up what an earlier run learned; permits begin gently all the same. What makes no sense is left out."""
         for origin, known in facts.items():
-            frozen_until, rate = (_positive(known, name) for name in ("frozen_until", "rate"))
+            frozen_until, rate, patience = (_positive(known, name) for name in ("frozen_until", "rate", "patience"))
             if frozen_until or rate:
                 host = self._host(origin)
-                host.rate.known, host.frozen_until = rate, frozen_until
+                host.frozen_until = frozen_until
+                host.rate = _Rate(known=rate, patience=min(max(patience, PATIENCE), WINDOW))
                 self._waiting.add(origin)
 
     def _host(self, origin: str) -> HostPace:

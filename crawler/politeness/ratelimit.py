@@ -7,6 +7,7 @@ seconds to go (Reddit, the IETF drafts): no header says which, so shape and size
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,8 +16,7 @@ from email.utils import parsedate_to_datetime
 
 #: Nobody waits longer than this because of a header.
 MAX_WAIT = 86400.0
-#: A number up to MAX_WAIT is seconds to go, up to the first of these milliseconds to go, up to the second Unix
-#: seconds, and beyond it Unix milliseconds.
+#: A number up to the first of these is time to go, up to the second Unix seconds, and beyond it Unix milliseconds.
 _EPOCH_FROM, _EPOCH_MILLIS_FROM = 1e8, 1e11
 #: Bytes of one header value that are looked at.
 _MAX_VALUE = 200
@@ -81,7 +81,9 @@ def advice(status: int, headers: Mapping[str, str] | Iterable[tuple[str, str]], 
 def _wait(status: int, found: list[tuple[str, str]], windows: list[_Window], now: float) -> tuple[float | None, str]:
     is_refusal = status in {403, 408, 413, 425, 429} or status >= 500
     if is_refusal:
-        asked = [when for name, value in found if name == "retry-after" and (when := _instant(value, now)) is not None]
+        asked = [
+            when for name, value in found if name == "retry-after" and (when := _instant(value, now, longest=math.inf))
+        ]
         if asked:
             return max(asked), "Retry-After"
     spent = [w.reset for w in windows if w.reset is not None and w.is_spent]
@@ -126,19 +128,22 @@ def _count(text: str) -> int | None:
     return max(int(found[0]), 0) if found else None
 
 
-def _instant(text: str, now: float) -> float | None:
-    """Return the instant that a header value means, from now to a day from now; None for garbage."""
+def _instant(text: str, now: float, *, longest: float = MAX_WAIT) -> float | None:
+    """Return the instant that a header value means, from now to a day from now; None for garbage.
+
+    A number beyond ``longest`` seconds to go means milliseconds.
+    """
     number = _NUMBER.fullmatch(text)
-    when = _by_size(float(number[1]), now) if number else _date(text)
+    when = _by_size(float(number[1]), now, longest) if number else _date(text)
     return None if when is None else min(max(when, now), now + MAX_WAIT)
 
 
-def _by_size(value: float, now: float) -> float:
+def _by_size(value: float, now: float, longest: float) -> float:
     if value >= _EPOCH_MILLIS_FROM:
         return value / 1000
     if value >= _EPOCH_FROM:
         return value
-    return now + (value if value <= MAX_WAIT else value / 1000)
+    return now + (value if value <= longest else value / 1000)
 
 
 def _date(text: str) -> float | None:

@@ -73,7 +73,7 @@ def _read(path: Path, name: str) -> _Reading:
         reading.crc32 = zlib.crc32(data, reading.crc32)
         reading.size += len(data)
 
-    records, checks = Records(path, seen=seen), RecordChecks(path, name)
+    records, checks, indexer = Records(path, seen=seen), RecordChecks(path, name), cdxj.Indexer(name)
     for record in records:
         for finding in checks.check(record):
             if finding.severity == "error":
@@ -81,7 +81,7 @@ def _read(path: Path, name: str) -> _Reading:
         reading.records += 1
         reading.first = reading.first or record.get("WARC-Date")
         reading.last = record.get("WARC-Date")
-        if (line := cdxj.line(record, name)) is not None:
+        if (line := indexer.line(record)) is not None:
             reading.lines.append(line)
     if records.torn:
         raise Damaged(f"{path.name}:{records.end}: {records.torn}")

@@ -1,7 +1,7 @@
 """The checker: what the WARC/1.1 standard asks of a file, and what a collection promises of itself.
 
-Every rule has an id, a severity and a sentence in ``RULES``. Reading is streaming; memory grows with the number of
-records only by what cross-references need (16 bytes an id).
+Every rule has an id, a severity and a sentence in ``RULES``. Reading is streaming, every block once; memory grows with
+the number of records only by what cross-references need (24 bytes a response, and the ids of one file at a time).
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import base64
 import hashlib
 import re
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from crawler.collection import OPEN_SUFFIX
 from crawler.errors import Damaged
-from crawler.framing import Data, End, Head, ResponseParser
+from crawler.framing import Data, End, Event, Head, ResponseParser
 from crawler.warc import cdxj, manifest
 from crawler.warc.reader import RawRecord, Records
 from crawler.warc.records import IDENTICAL
@@ -45,7 +45,7 @@ RULES: dict[str, tuple[Severity, str]] = {
     "W015-target": ("error", "a record lacks a usable WARC-Target-URI"),
     "W016-warcinfo-first": ("error", "the file does not begin with a warcinfo record"),
     "W017-filename": ("warning", "WARC-Filename is not the name of the file"),
-    "W018-no-request": ("warning", "a response without its request"),
+    "W018-no-request": ("warning", "a response or revisit without its request"),
     "W019-concurrent": ("error", "WARC-Concurrent-To names no record of this file"),
     "W020-revisit-profile": ("error", "a revisit without a known profile"),
     "W021-revisit-refers": ("error", "a revisit does not say what it refers to"),
@@ -53,6 +53,7 @@ RULES: dict[str, tuple[Severity, str]] = {
     "W023-revisit-payload": ("error", "a revisit and its original have different payloads"),
     "W024-revisit-truncated": ("warning", "a revisit that keeps only the head lacks WARC-Truncated: length"),
     "W025-http-version": ("warning", "a status line that is not HTTP/1.x"),
+    "W026-http-surplus": ("error", "bytes follow where the HTTP message says it ends"),
     "C001-index": ("error", "the index and the file do not agree"),
     "C002-no-index": ("error", "a sealed segment has no index"),
     "C003-chain": ("error", "the manifest is damaged or its chain is broken"),
@@ -79,20 +80,46 @@ class Finding:
     message: str
 
 
-@dataclass(slots=True)
 class References:
-    """What revisits need to know of a whole collection: record id → payload digest, and who still looks for one."""
+    """What revisits need to know of a whole collection: which payload each response has, and who looks for which."""
 
-    payloads: dict[bytes, bytes] = field(default_factory=dict)
-    wanted: list[tuple[str, int, bytes, bytes]] = field(default_factory=list)
+    def __init__(self) -> None:
+        #: A response after the other: 16 bytes of its id, 8 that stand for its payload digest.
+        self._payloads = bytearray()
+        self._wanted: list[tuple[str, int, bytes, bytes]] = []
 
-    def unresolved(self) -> Iterator[Finding]:
-        """Yield the revisits that resolve to nothing, or to something else."""
-        for file, offset, identity, payload in self.wanted:
-            found = self.payloads.get(identity)
-            if found is None:
-                yield _finding("W022-revisit-dangling", file, offset)
-            elif found != payload:
+    def add(self, record: RawRecord) -> None:
+        """Note a response that revisits may refer to."""
+        identity, payload = _identity(record.id), record.get("WARC-Payload-Digest")
+        if identity is not None and payload:
+            self._payloads += identity + _short(payload)
+
+    def want(self, file: str, record: RawRecord) -> None:
+        """Note a revisit."""
+        identity = _identity(record.get("WARC-Refers-To"))
+        if identity is not None:
+            self._wanted.append((file, record.offset, identity, _short(record.get("WARC-Payload-Digest"))))
+
+    def unresolved(self, *, whole: bool = True) -> Iterator[Finding]:
+        """Yield the revisits that resolve to nothing, or to something else.
+
+        What is not found is no damage unless this is the ``whole`` of what belongs together.
+        """
+        sought = {identity for _, _, identity, _ in self._wanted}
+        found: dict[bytes, bytes] = {}
+        for at in range(0, len(self._payloads), 24):
+            identity = bytes(self._payloads[at : at + 16])
+            if identity in sought:
+                found[identity] = bytes(self._payloads[at + 16 : at + 24])
+        for file, offset, identity, payload in self._wanted:
+            if identity not in found:
+                finding = _finding("W022-revisit-dangling", file, offset)
+                yield (
+                    finding
+                    if whole
+                    else replace(finding, severity="warning", message=f"{finding.message}, in this file")
+                )
+            elif found[identity] != payload:
                 yield _finding("W023-revisit-payload", file, offset)
 
 
@@ -104,7 +131,8 @@ class RecordChecks:
         self._name = name
         self._references = references if references is not None else References()
         self._ids: set[bytes] = set()
-        self._requests: set[str] = set()
+        #: Record id of each request, and whether it asked for the head alone.
+        self._requests: dict[str, bool] = {}
         self._count = 0
 
     def check(self, record: RawRecord) -> Iterator[Finding]:
@@ -152,47 +180,46 @@ class RecordChecks:
         if record.type == "warcinfo" and record.get("WARC-Filename") not in {self._name, ""}:
             yield "W017-filename", record.get("WARC-Filename")
         if record.type == "request":
-            self._requests.add(record.id)
+            with record.block.open() as stream:
+                self._requests[record.id] = stream.read(5) == b"HEAD "
         partner = record.get("WARC-Concurrent-To")
         if partner and (_identity(partner) or b"") not in self._ids:
             yield "W019-concurrent", partner
-        if (
-            record.type == "response"
-            and record.get("Content-Type").startswith("application/http")
-            and partner not in self._requests
-        ):
+        if _is_answer(record) and partner not in self._requests:
             yield "W018-no-request", ""
 
     def _content(self, record: RawRecord) -> Iterator[tuple[str, str]]:
-        block = record.get("WARC-Block-Digest")
-        is_http = record.type in {"response", "revisit"} and record.get("Content-Type").startswith("application/http")
-        message = _Message(record) if is_http else None
+        is_head = self._requests.get(record.get("WARC-Concurrent-To"))
+        message = _Message(record, ResponseParser("HEAD" if is_head else "GET") if _is_answer(record) else None)
+        block, payload = record.get("WARC-Block-Digest"), record.get("WARC-Payload-Digest")
         if not block:
             yield "W012-no-digest", ""
-        elif not _equals(block, _digest_of(record, block)):
+        elif not _equals(block, message.block.digest()):
             yield "W010-block-digest", block
-        if message is not None:
-            yield from self._http(record, message)
-        if record.type == "revisit":
+        if _is_answer(record):
+            yield from self._http(record, message, asked=is_head is not None)
+        if record.type in {"response", "resource"} and payload and not _equals(payload, message.payload.digest()):
+            yield "W011-payload-digest", payload
+        if record.type == "response":
+            self._references.add(record)
+        elif record.type == "revisit":
             yield from self._revisit(record)
 
-    def _http(self, record: RawRecord, message: _Message) -> Iterator[tuple[str, str]]:
+    def _http(self, record: RawRecord, message: _Message, *, asked: bool) -> Iterator[tuple[str, str]]:
+        truncated = bool(record.get("WARC-Truncated"))
         if message.head is None:
-            if not record.get("WARC-Truncated"):
+            if not truncated:
                 yield "W014-http-head", ""
             return
         if message.head.version[0] != 1:
             yield "W025-http-version", ""
-        if record.type == "revisit":
+        if record.type == "revisit" or truncated:
             return
-        if message.truncated and not record.get("WARC-Truncated"):
-            yield "W013-http-short", message.error
-        payload = record.get("WARC-Payload-Digest")
-        if payload and not _equals(payload, message.digest):
-            yield "W011-payload-digest", payload
-        identity = _identity(record.id)
-        if payload and identity is not None:
-            self._references.payloads[identity] = _short(payload)
+        # Without the request at hand, a body that is not there may be that of an answer to HEAD.
+        if message.end is not None and message.end.truncated and (asked or message.body):
+            yield "W013-http-short", message.end.error
+        if message.surplus:
+            yield "W026-http-surplus", ""
 
     def _revisit(self, record: RawRecord) -> Iterator[tuple[str, str]]:
         profile = record.get("WARC-Profile")
@@ -205,52 +232,47 @@ class RecordChecks:
                 yield "W021-revisit-refers", name
         if record.get("WARC-Truncated") != "length":
             yield "W024-revisit-truncated", ""
-        identity = _identity(record.get("WARC-Refers-To"))
-        if identity is not None:
-            self._references.wanted.append(
-                (self._file, record.offset, identity, _short(record.get("WARC-Payload-Digest")))
-            )
+        self._references.want(self._file, record)
 
 
 class _Message:
-    """The HTTP message in a block, and the digest of its payload."""
+    """What one reading of a block tells: its digest, that of its payload, and the HTTP message in it."""
 
-    def __init__(self, record: RawRecord) -> None:
+    def __init__(self, record: RawRecord, parser: ResponseParser | None) -> None:
+        self.block = _hasher(record.get("WARC-Block-Digest"))
+        self.payload = _hasher(record.get("WARC-Payload-Digest"))
         self.head: Head | None = None
-        self.truncated = False
-        self.error = ""
-        digest = _hasher(record.get("WARC-Payload-Digest"))
-        # A response to HEAD has no body whatever its head says; the method stands in the request, so an empty body
-        # is taken for one.
-        parser = ResponseParser("GET")
-        body = 0
+        self.end: End | None = None
+        self.body = 0
+        self.surplus = False
         with record.block.open() as stream:
             while piece := stream.read(1 << 18):
-                for event in parser.feed(piece):
-                    if isinstance(event, Head):
-                        self.head = event
-                    elif isinstance(event, Data):
-                        body += len(event.wire)
-                        digest.update(event.entity)
-                    elif isinstance(event, End):
-                        self._end(event)
-        for event in parser.eof():
-            if isinstance(event, End) and body:
-                self._end(event)
-            elif isinstance(event, Head):
-                self.head = event
-        self.digest: bytes = digest.digest()
+                self.block.update(piece)
+                if parser is None:
+                    self.payload.update(piece)
+                    continue
+                self.surplus = self.surplus or self.end is not None
+                self._see(parser.feed(piece))
+        if parser is not None:
+            self._see(parser.eof())
 
-    def _end(self, event: End) -> None:
-        self.truncated = self.truncated or event.truncated is not None
-        self.error = event.error
+    def _see(self, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event, Head):
+                self.head = event
+            elif isinstance(event, Data):
+                self.body += len(event.wire)
+                self.payload.update(event.entity)
+            elif isinstance(event, End):
+                self.end = event
+                self.surplus = event.surplus
 
 
 def verify_file(path: Path) -> Iterator[Finding]:
-    """Yield what is wrong with one WARC file, revisits to other files included."""
+    """Yield what is wrong with one WARC file; a revisit to another file is only a warning."""
     references = References()
     yield from _records(path, path.name.removesuffix(OPEN_SUFFIX), references, None)
-    yield from references.unresolved()
+    yield from references.unresolved(whole=False)
 
 
 def verify_collection(warcs: Path, indexes: Path, manifest_path: Path) -> Iterator[Finding]:
@@ -268,14 +290,10 @@ def verify_collection(warcs: Path, indexes: Path, manifest_path: Path) -> Iterat
     for path in sorted(warcs.glob(f"*{OPEN_SUFFIX}")):
         yield _finding("C007-open", path.name, 0)
         for record in Records(path):
-            identity = _identity(record.id)
-            if record.type == "response" and identity is not None:
-                references.payloads[identity] = _short(record.get("WARC-Payload-Digest"))
-    for name in (
-        entries.keys()
-        - {path.name for path in present}
-        - {p.name.removesuffix(OPEN_SUFFIX) for p in warcs.glob(f"*{OPEN_SUFFIX}")}
-    ):
+            if record.type == "response":
+                references.add(record)
+    here = {path.name.removesuffix(OPEN_SUFFIX) for path in (*present, *warcs.glob(f"*{OPEN_SUFFIX}"))}
+    for name in sorted(entries.keys() - here):
         yield _finding("C006-gone", name, 0)
     yield from references.unresolved()
 
@@ -291,17 +309,25 @@ def _sealed(path: Path, indexes: Path, entry: manifest.Entry | None, references:
     index = indexes / f"{path.name.removesuffix('.warc.gz')}.cdxj"
     if not index.exists():
         yield _finding("C002-no-index", path.name, 0)
-    elif index.read_bytes() != cdxj.index(lines):
-        yield _finding("C001-index", index.name, 0)
+    elif (found := index.read_bytes()) != (due := cdxj.index(lines)):
+        yield _finding("C001-index", index.name, 0, _difference(found, due))
+
+
+def _difference(found: bytes, due: bytes) -> str:
+    lines, wanted = set(found.splitlines()), set(due.splitlines())
+    if lines == wanted:
+        return "its lines are out of order or repeated"
+    return f"{len(wanted - lines)} records are not in it, {len(lines - wanted)} of its lines match no record"
 
 
 def _records(
     path: Path, name: str, references: References, lines: list[str] | None, seen: object = None
 ) -> Iterator[Finding]:
+    indexer = cdxj.Indexer(name)
     records, checks = Records(path, seen=seen), RecordChecks(path, name, references)  # type: ignore[arg-type]
     for record in records:
         yield from checks.check(record)
-        if lines is not None and (line := cdxj.line(record, name)) is not None:
+        if lines is not None and (line := indexer.line(record)) is not None:
             lines.append(line)
     if records.torn:
         yield _finding("W001-torn", path.name, records.end, records.torn)
@@ -312,6 +338,10 @@ def _finding(rule: str, file: str, offset: int, remark: str = "") -> Finding:
     return Finding(
         rule=rule, severity=severity, file=file, offset=offset, message=f"{sentence}: {remark}" if remark else sentence
     )
+
+
+def _is_answer(record: RawRecord) -> bool:
+    return record.type in {"response", "revisit"} and record.get("Content-Type").startswith("application/http")
 
 
 def _identity(text: str) -> bytes | None:
@@ -337,14 +367,6 @@ def _hasher(labelled: str) -> hashlib._Hash:
     return hashlib.new(name if name in {"sha1", "sha256", "sha512", "md5"} else "sha256", usedforsecurity=False)
 
 
-def _digest_of(record: RawRecord, labelled: str) -> bytes:
-    digest = _hasher(labelled)
-    with record.block.open() as stream:
-        while piece := stream.read(1 << 18):
-            digest.update(piece)
-    return digest.digest()
-
-
 def _equals(labelled: str, digest: bytes) -> bool:
     """Compare with a labelled digest in hex or base32, as both are in use."""
     value = labelled.partition(":")[2]
@@ -352,5 +374,5 @@ def _equals(labelled: str, digest: bytes) -> bool:
 
 
 def _short(labelled: str) -> bytes:
-    """Return 16 bytes that stand for a labelled digest."""
-    return hashlib.blake2b(labelled.lower().encode(), digest_size=16).digest()
+    """Return 8 bytes that stand for a labelled digest."""
+    return hashlib.blake2b(labelled.lower().encode("utf-8", "surrogateescape"), digest_size=8).digest()

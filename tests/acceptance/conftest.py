@@ -9,7 +9,7 @@ import pytest
 from crawler.replicas.run import running
 from tests.acceptance.support import archive, to_replica
 
-POSTS = 300
+POSTS = 1000
 
 
 @pytest.fixture(scope="session")

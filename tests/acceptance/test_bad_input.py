@@ -110,7 +110,7 @@ def test_another_seed_for_the_same_directory(tmp_path: Path) -> None:
     assert "--add-seed" in one_line(ran.err)
 
 
-def wait_for_captures(directory: Path, seconds: float = 30) -> None:
+def wait_for_captures(directory: Path, seconds: float = 60) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         ran = archive("status", directory, "--json")

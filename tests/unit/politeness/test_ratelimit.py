@@ -55,8 +55,12 @@ DIALECTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("status", "headers", "wait", "remaining", "limit"), [row[1:] for row in DIALECTS], ids=[row[0] for row in DIALECTS])
-def test_dialect(status: int, headers: dict[str, str], wait: float | None, remaining: int | None, limit: int | None) -> None:
+@pytest.mark.parametrize(
+    ("status", "headers", "wait", "remaining", "limit"), [row[1:] for row in DIALECTS], ids=[row[0] for row in DIALECTS]
+)
+def test_dialect(
+    status: int, headers: dict[str, str], wait: float | None, remaining: int | None, limit: int | None
+) -> None:
     for told in (advice(status, headers, NOW), advice(status, list(headers.items()), NOW)):
         assert (told.remaining, told.limit) == (remaining, limit)
         assert (told.wait_until is None) == (wait is None)
@@ -66,7 +70,7 @@ def test_dialect(status: int, headers: dict[str, str], wait: float | None, remai
 
 
 def test_what_is_absurd_is_bounded_to_a_day() -> None:
-    for value in ("999999999999999", "2999-01-01T00:00:00Z", "Fri, 31 Dec 9999 23:59:59 GMT", "172800000"):
+    for value in ("999999999999999", "2999-01-01T00:00:00Z", "Fri, 31 Dec 9999 23:59:59 GMT", "172800"):
         assert advice(429, {"Retry-After": value}, NOW).wait_until == NOW + MAX_WAIT, value
 
 
@@ -76,7 +80,22 @@ def test_what_is_past_asks_for_no_wait() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["", "soon", "-1", "1e9", "NaN", "inf", "٣", "12 34", "0x10", "1,5", "Thu, 99 Jan 2026 00:00:00 GMT", "\x00", "9" * 400]
+    "value",
+    [
+        "",
+        "soon",
+        "-1",
+        "1e9",
+        "NaN",
+        "inf",
+        "٣",
+        "12 34",
+        "0x10",
+        "1,5",
+        "Thu, 99 Jan 2026 00:00:00 GMT",
+        "\x00",
+        "9" * 400,
+    ],
 )
 def test_garbage_is_ignored(value: str) -> None:
     assert advice(429, {"Retry-After": value}, NOW) == NOTHING
@@ -93,7 +112,10 @@ def test_of_two_waits_the_longer_holds() -> None:
 
 
 def test_a_limit_of_zero_means_that_there_is_none() -> None:
-    assert advice(200, {"X-RateLimit-Limit": "0", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "60"}, NOW).wait_until is None
+    assert (
+        advice(200, {"X-RateLimit-Limit": "0", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "60"}, NOW).wait_until
+        is None
+    )
 
 
 def test_the_reason_never_quotes_the_server() -> None:
@@ -107,12 +129,16 @@ NAMES = st.sampled_from([
 ])  # fmt: skip
 VALUES = st.one_of(
     st.text(max_size=60), st.integers(-(10**20), 10**20).map(str), st.floats().map(str), st.datetimes().map(str),
-    st.datetimes(min_value=datetime(1900, 1, 1)).map(lambda d: format_datetime(d)),
+    st.datetimes(min_value=datetime(1900, 1, 1)).map(format_datetime),
     st.from_regex(r'\A"?[a-z]{0,3}"?;r=[0-9]{1,4};t=[0-9]{1,6}(, [a-z]+=[0-9]+)*\Z'),
 )  # fmt: skip
 
 
-@given(status=st.integers(0, 999), headers=st.lists(st.tuples(NAMES | st.text(max_size=30), VALUES), max_size=8), now=st.floats(0, 4e9))
+@given(
+    status=st.integers(0, 999),
+    headers=st.lists(st.tuples(NAMES | st.text(max_size=30), VALUES), max_size=8),
+    now=st.floats(0, 4e9),
+)
 @example(status=429, headers=[("Retry-After", "0001-01-01T00:00:00+14:00")], now=0.0)
 @example(status=429, headers=[("Retry-After", "Mon, 01 Jan 0001 00:00:00 +2359")], now=0.0)
 def test_anything_gives_bounded_advice(status: int, headers: list[tuple[str, str]], now: float) -> None:

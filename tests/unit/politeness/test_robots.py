@@ -36,7 +36,10 @@ def test_groups_of_several_names_and_groups_of_the_same_name_are_joined() -> Non
     assert allows(text, "/three")
 
 
-@pytest.mark.parametrize("line", ["User-agent: *", "user-agent:*", "  USER-AGENT :  *  # all", "Useragent: *", "User agent *", "User-agent *"])
+@pytest.mark.parametrize(
+    "line",
+    ["User-agent: *", "user-agent:*", "  USER-AGENT :  *  # all", "Useragent: *", "User agent *", "User-agent *"],
+)
 def test_ways_to_write_a_name(line: str) -> None:
     assert not allows(f"{line}\nDisallow: /x\n", "/x")
 
@@ -102,7 +105,9 @@ def test_robots_url() -> None:
     assert robots_url("http://127.0.0.1:8000") == "http://127.0.0.1:8000/robots.txt"
 
 
-@pytest.mark.parametrize("spelling", ["User-agent: a{}\n", "User agent a{}\n", "useragent:a{}\n", "user-agent:\x1fa{}\n"])
+@pytest.mark.parametrize(
+    "spelling", ["User-agent: a{}\n", "User agent a{}\n", "useragent:a{}\n", "user-agent:\x1fa{}\n"]
+)
 def test_many_names_and_many_rules_do_not_multiply(spelling: str) -> None:
     text = "".join(spelling.format(n) for n in range(12_000)) + "".join(f"Allow: /{n}\n" for n in range(20_000))
     begun = time.process_time()

@@ -12,8 +12,14 @@ FILM = "https://video.parler.com/Q2/s5/Q2s5abcdefgh"
 PREVIEW = "https://images.parler.com/aB3dE6gH9jK2mN5pQ8sT1vW4xY7zA0cD"
 
 
-def person(username: str, name: str, ago: str = "4 days ago", *, badge: str = "", seen: str = "1.2k", what: str = "Post") -> str:
-    shown = f'<div class="ch--avatar--badge--wrapper"><img src="/{BUILD}/images/badges/{badge}.svg" alt="Badge"></div>' if badge else ""
+def person(
+    username: str, name: str, ago: str = "4 days ago", *, badge: str = "", seen: str = "1.2k", what: str = "Post"
+) -> str:
+    shown = (
+        f'<div class="ch--avatar--badge--wrapper"><img src="/{BUILD}/images/badges/{badge}.svg" alt="Badge"></div>'
+        if badge
+        else ""
+    )
     views = f'<span class="separator">·</span><span class="impressions--wrapper"><i></i><span class="impressions--count">{seen}</span></span>'
     return f"""
     <div class="card--header p--flex pf--row">
@@ -46,7 +52,15 @@ def byline(name: str, ago: str) -> str:
     </div>"""
 
 
-def wrapper(*, own: str = "", parent: str = "", root: str = "", echoed: str = "", counts: tuple[str, str, str] = ("12", "1.2k", "3.4k"), comments: str = "") -> str:
+def wrapper(
+    *,
+    own: str = "",
+    parent: str = "",
+    root: str = "",
+    echoed: str = "",
+    counts: tuple[str, str, str] = ("12", "1.2k", "3.4k"),
+    comments: str = "",
+) -> str:
     arrow = f'<img class="echo--single--arrowhead" src="/{BUILD}/images/icons/arrow.svg">'
     tail = '<span class="echo--single--tail"></span>'
     roots = f"""<span class="reblock root-and-parent--wrapper extra-depth">{arrow}
@@ -67,7 +81,15 @@ def wrapper(*, own: str = "", parent: str = "", root: str = "", echoed: str = ""
     </div>"""
 
 
-def comment(username: str, name: str, body: str, counts: tuple[int, int, int] = (0, 0, 0), *, identity: str = "", replies: str = "") -> str:
+def comment(
+    username: str,
+    name: str,
+    body: str,
+    counts: tuple[int, int, int] = (0, 0, 0),
+    *,
+    identity: str = "",
+    replies: str = "",
+) -> str:
     items = "".join(f'<div class="ca--item--wrapper"><span class="ca--item--count">{n}</span></div>' for n in counts)
     lists = f"""<div id="show-replies-{identity}" class="show-replies--wrapper"></div>
       <div id="replies-list-{identity}" class="replies-list--container">{replies}</div>""" if identity else ""  # fmt: skip
@@ -106,16 +128,22 @@ def document(top: str, body: str) -> str:
       <a href="https://legal.parler.com/documents/guidelines.pdf">Guidelines</a></footer></div></body></html>"""
 
 
-def post(content: str, *, author: str = "quietheron_7", name: str = "Quiet Heron", text: str = "soup", identity: str = POST) -> str:
+def post(
+    content: str, *, author: str = "quietheron_7", name: str = "Quiet Heron", text: str = "soup", identity: str = POST
+) -> str:
     return document(head(f"@{author} - {name} - {text}", text or "Parleyed on Parler", f"/post/{identity}"), content)
 
 
-def profile(cards: str = "", *, username: str = "quietheron_7", bio: str = 'tea<br>and <a href="https://example.org/">bread</a>') -> str:
+def profile(
+    cards: str = "", *, username: str = "quietheron_7", bio: str = 'tea<br>and <a href="https://example.org/">bread</a>'
+) -> str:
     hero = f"""<div id="hero--wrapper"><div id="hero"><div id="hero--top"><img src="https://images.parler.com/{FACE}_1200"></div>
       <div id="hero--bottom"><div class="profile-photo-image"><img src="{AVATAR}"></div>
       <img src="/{BUILD}/images/badges/08.svg"><span class="profile--name">Quiet Heron</span>
       <span class="profile--username">{username}</span><span class="profile--bio">{bio}</span></div></div></div>"""
-    return document(head(f"@{username} - Quiet Heron", f"{username}'s Parler Profile", f"/profile/{username}/posts"), hero + cards)
+    return document(
+        head(f"@{username} - Quiet Heron", f"{username}'s Parler Profile", f"/profile/{username}/posts"), hero + cards
+    )
 
 
 def image(link: str = "xXtqI", number: int = 41600001) -> str:
@@ -127,7 +155,11 @@ def image(link: str = "xXtqI", number: int = 41600001) -> str:
 
 def film(small: str = "_small.mp4", *, bare: bool = False) -> str:
     url = f"{FILM}{small}"
-    player = f'<video src="{url}" controls></video>' if bare else f'<video controls><source src="{url}" type="video/mp4"></video>'
+    player = (
+        f'<video src="{url}" controls></video>'
+        if bare
+        else f'<video controls><source src="{url}" type="video/mp4"></video>'
+    )
     return f"""<div class="mc-video--container"><div class="mc-video--wrapper">{player}</div>
       <div class="mc-video--meta--wrapper"><span class="mc-video--title">A walk</span>
       <span class="mc-video--excerpt">by the river</span><span class="mc-video--link"><a href="{url}">{url}</a></span></div></div>"""

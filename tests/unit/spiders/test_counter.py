@@ -36,7 +36,9 @@ def test_the_end_of_a_dense_counter_is_found_closely_and_cheaply(last: int) -> N
     assert len(asked) < 400
 
 
-@pytest.mark.parametrize(("last", "every"), [(300, 2), (300, 3), (5_000, 3), (5_000, 20), (2_000_000, 3), (2_000_000, 33)])
+@pytest.mark.parametrize(
+    ("last", "every"), [(300, 2), (300, 3), (5_000, 3), (5_000, 20), (2_000_000, 3), (2_000_000, 33)]
+)
 def test_scattered_holes_are_not_the_end(last: int, every: int) -> None:
     found, asked = newest(lambda n: 1 <= n <= last and hash((n, every)) % every == 0)
     assert found.proof is not None
@@ -64,7 +66,9 @@ def test_a_counter_that_answers_nothing_is_given_up() -> None:
     assert len(asked) < 700
 
 
-def moment(goal: Goal, top: int, when: float, alive: Callable[[int], bool], dates: Callable[[int], float]) -> tuple[Search, list[int]]:
+def moment(
+    goal: Goal, top: int, when: float, alive: Callable[[int], bool], dates: Callable[[int], float]
+) -> tuple[Search, list[int]]:
     def answer(at: int, search: Search) -> Answer:
         if not alive(at):
             return Answer.HOLE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from crawler.errors import UsageError
 from crawler.model import Account, Covered, Fetch, Media, Outcome, Post, Seed, SegmentClass, Standing, Verdict
 from crawler.response import CaptureResponse
 from spiders.parler import BLOCK, COUNTER, EDGE, ParlerSpider
+from spiders.parler_places import PLACES
 from spiders.testing import NOON, answer, crawl
 from tests.unit.spiders import parler_html as html
 from tests.unit.spiders.test_parler_pages import BYLINE, OWN, PARENT, SHAPES, WHOLE, mutated
@@ -25,8 +26,12 @@ POST_URL = f"https://parler.com/post/{html.POST}"
 S3_ERROR = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>NoSuchKey</Code></Error>'
 
 
-def respond(url: str, body: str | bytes, callback: str, *, cursor: dict[str, Any] | None = None, **more: Any) -> CaptureResponse:
-    fetch = Fetch(url=url, lane="posts", callback=callback, cursor=cursor, covers=more.pop("covers", ("post", html.POST)))
+def respond(
+    url: str, body: str | bytes, callback: str, *, cursor: dict[str, Any] | None = None, **more: Any
+) -> CaptureResponse:
+    fetch = Fetch(
+        url=url, lane="posts", callback=callback, cursor=cursor, covers=more.pop("covers", ("post", html.POST))
+    )
     return answer(url, body, fetch=fetch, **more)
 
 
@@ -51,7 +56,19 @@ def read_post(content: str, **more: Any) -> list[Any]:
 
 def test_lanes_go_in_order_and_videos_apart() -> None:
     lanes = {lane.name: lane for lane in ParlerSpider.lanes}
-    order = ["robots", "ids", "posts", "profiles", "shares", "links", "images", "video-originals", "video-variants", "avatars", "requisites"]
+    order = [
+        "robots",
+        "ids",
+        "posts",
+        "profiles",
+        "shares",
+        "links",
+        "images",
+        "video-originals",
+        "video-variants",
+        "avatars",
+        "requisites",
+    ]
     assert sorted(order, key=lambda name: lanes[name].order) == order
     assert ParlerSpider.segment_class("images") is SegmentClass.IMAGES
     assert ParlerSpider.segment_class("video-originals") is SegmentClass.ORIGINALS
@@ -59,8 +76,6 @@ def test_lanes_go_in_order_and_videos_apart() -> None:
 
 
 def test_every_callback_exists() -> None:
-    from spiders.parler_places import PLACES
-
     names = {place.callback for place in PLACES if place.callback} | ParlerSpider.reads_holes
     assert all(callable(getattr(ParlerSpider, name)) for name in names)
 
@@ -74,7 +89,9 @@ def test_seeds() -> None:
     assert json.dumps([fetch.cursor for fetch in seeds])
 
 
-@pytest.mark.parametrize("options", [{"first": "x"}, {"last": "-3"}, {"first": "9", "last": "8"}, {"last": "9" * 30}, {"last": "٣"}])
+@pytest.mark.parametrize(
+    "options", [{"first": "x"}, {"last": "-3"}, {"first": "9", "last": "8"}, {"last": "9" * 30}, {"last": "٣"}]
+)
 def test_bounds_that_are_none(options: dict[str, str]) -> None:
     seed = Seed(url=SEED.url, options=options)
     with pytest.raises(UsageError):
@@ -158,7 +175,12 @@ def test_a_post_and_all_it_leads_to() -> None:
     assert (post.mentions, post.hashtags, post.sensitive) == (("amberclover_1",), ("tea",), True)
     assert post.counters == {"comments": "12", "echoes": "1.2k", "upvotes": "3.4k"}
     assert post.media == ("https://api.parler.com/l/xXtqI", f"{html.FILM}_small.mp4", "https://podcast.example/7.mp3")
-    assert post.links == ("https://elsewhere.example/kettles", "https://elsewhere.example/b", "https://www.youtube.com/watch?v=abc", "https://podcast.example/7.mp3")
+    assert post.links == (
+        "https://elsewhere.example/kettles",
+        "https://elsewhere.example/b",
+        "https://www.youtube.com/watch?v=abc",
+        "https://podcast.example/7.mp3",
+    )
     assert (post.captured_at, post.source_url) == (NOON.isoformat(), POST_URL)
     found = fetches(things)
     assert {url: (f.lane, f.covers, f.callback) for url, f in found.items()} == {
@@ -216,7 +238,10 @@ def test_comments_are_items_of_their_own() -> None:
     assert (second.text, second.in_reply_to, second.extra["made_up_id"]) == ("why", html.COMMENT, True)
     assert third.id != fourth.id
     assert {c.extra["post"] for c in (first, second, third, fourth)} == {html.POST}
-    again = posts(read("https://parler.com/profile/u/posts", html.profile(html.wrapper(own=OWN, comments=said)), "parse_profile"), "comment")
+    again = posts(
+        read("https://parler.com/profile/u/posts", html.profile(html.wrapper(own=OWN, comments=said)), "parse_profile"),
+        "comment",
+    )
     assert [c.id for c in again] == [first.id, second.id, third.id, fourth.id]
 
 
@@ -270,7 +295,9 @@ def test_times_are_told_by_the_clock_of_the_server() -> None:
         assert post.created_at == ((NOON - timedelta(days=5)).isoformat(), (NOON - timedelta(days=4)).isoformat())
 
 
-@pytest.mark.parametrize(("ago", "day"), [("4 hours ago", "2021-01-10"), ("4 days ago", "2021-01-06"), ("2 weeks ago", None)])
+@pytest.mark.parametrize(
+    ("ago", "day"), [("4 hours ago", "2021-01-10"), ("4 days ago", "2021-01-06"), ("2 weeks ago", None)]
+)
 def test_work_belongs_to_a_day_where_it_is_known(ago: str, day: str | None) -> None:
     content = html.wrapper(own=html.card("u", "U", "x", html.film(), ago=ago))
     assert fetches(read_post(content))[html.FILM].day == day
@@ -324,23 +351,40 @@ def test_a_short_link_to_a_video_or_a_post() -> None:
 def test_a_short_link_to_somebody_else_is_recorded_and_not_followed() -> None:
     (covered,) = follow("https://elsewhere.example/a?b=c")
     assert isinstance(covered, Covered)
-    assert (covered.kind, covered.id, covered.standing) == ("outlink", "https://elsewhere.example/a?b=c", Standing.EXCLUDED)
+    assert (covered.kind, covered.id, covered.standing) == (
+        "outlink",
+        "https://elsewhere.example/a?b=c",
+        Standing.EXCLUDED,
+    )
 
 
 @pytest.mark.parametrize("location", ["", "javascript:alert(1)", "http://[", "ftp://x/", "//", "http://x:99999999/"])
 def test_a_short_link_to_nowhere(location: str) -> None:
-    assert follow(location) == [] or all(isinstance(thing, Covered) for thing in follow(location))
+    for thing in follow(location):
+        assert isinstance(thing, Covered) or thing.url.endswith("/l/xXtqI")
 
 
 def test_a_style_sheet_and_a_paper() -> None:
     css = "@font-face { src: url(../fonts/a.woff2) } .x { background: url('https://evil.example/track?x=1') }"
-    found = fetches(read(f"https://parler.com/{html.BUILD}/stylesheets/style.css", css, "parse_style", headers={"Content-Type": "text/css"}))
+    found = fetches(
+        read(
+            f"https://parler.com/{html.BUILD}/stylesheets/style.css",
+            css,
+            "parse_style",
+            headers={"Content-Type": "text/css"},
+        )
+    )
     assert found.keys() == {f"https://parler.com/{html.BUILD}/fonts/a.woff2"}
     page = '<a href="/documents/privacy.pdf">x</a><a href="https://elsewhere.example/">y</a><a href="/../post/x">z</a>'
     found = fetches(read("https://legal.parler.com/", page, "parse_document"))
     assert "https://legal.parler.com/documents/privacy.pdf" in found
     assert "https://elsewhere.example/" not in found
-    assert not read("https://legal.parler.com/a.pdf", b"%PDF-1.4 <a href='/b'>", "parse_document", headers={"Content-Type": "application/pdf"})
+    assert not read(
+        "https://legal.parler.com/a.pdf",
+        b"%PDF-1.4 <a href='/b'>",
+        "parse_document",
+        headers={"Content-Type": "application/pdf"},
+    )
 
 
 # The JSON API, where it is open
@@ -361,7 +405,9 @@ DOOR = "https://api.parler.com/v1/discover/posts"
 
 
 def ask(data: Any, url: str = DOOR, seed: Seed = SEED, cursor: dict[str, Any] | None = None) -> list[Any]:
-    return read(url, json.dumps(data), "parse_api", seed=seed, cursor=cursor, headers={"Content-Type": "application/json"})
+    return read(
+        url, json.dumps(data), "parse_api", seed=seed, cursor=cursor, headers={"Content-Type": "application/json"}
+    )
 
 
 def test_an_open_api_is_read_and_walked() -> None:
@@ -369,8 +415,16 @@ def test_an_open_api_is_read_and_walked() -> None:
     (post,) = posts(things)
     assert (post.id, post.author, post.text, post.repost_of) == (html.POST, "quietheron_7", "soup #tea", html.ECHOED)
     assert post.created_at == ("2021-01-06T20:14:31+00:00", "2021-01-06T20:14:31+00:00")
-    assert (post.media, post.links) == (("https://image-cdn.parler.com/z/4/z4xxxxxxxx.jpeg",), ("https://elsewhere.example/",))
-    assert (post.mentions, post.hashtags, post.sensitive, post.counters) == (("amberclover_1",), ("tea",), True, {"comments": "12", "upvotes": "3.4k"})
+    assert (post.media, post.links) == (
+        ("https://image-cdn.parler.com/z/4/z4xxxxxxxx.jpeg",),
+        ("https://elsewhere.example/",),
+    )
+    assert (post.mentions, post.hashtags, post.sensitive, post.counters) == (
+        ("amberclover_1",),
+        ("tea",),
+        True,
+        {"comments": "12", "upvotes": "3.4k"},
+    )
     account = next(thing for thing in things if isinstance(thing, Account))
     assert (account.id, account.username, account.counters) == (USER, "quietheron_7", {"followers": "709"})
     found = fetches(things)
@@ -429,7 +483,14 @@ def test_no_page_is_so_broken_that_a_callback_fails(which: str, seed: int, times
 class Counter:
     """A site of posts that say no more than when they were made and by whom."""
 
-    def __init__(self, last: int, *, holes: Callable[[int], bool] = lambda _: False, first: int = 1, imported: frozenset[int] = frozenset()) -> None:
+    def __init__(
+        self,
+        last: int,
+        *,
+        holes: Callable[[int], bool] = lambda _: False,
+        first: int = 1,
+        imported: frozenset[int] = frozenset(),
+    ) -> None:
         self.alive = [n for n in range(first, last + 1) if not holes(n)]
         self.lookup = set(self.alive)
         self.imported = imported
@@ -443,7 +504,9 @@ class Counter:
         hours = int((NOON - self.created(number)).total_seconds() // 3600)
         if number in self.imported:
             return "9 years ago"
-        count, unit = next((hours // size, unit) for size, unit in ((24 * 7, "week"), (24, "day"), (1, "hour")) if hours >= size)
+        count, unit = next(
+            (hours // size, unit) for size, unit in ((24 * 7, "week"), (24, "day"), (1, "hour")) if hours >= size
+        )
         return f"{count} {unit}s ago"
 
     def __call__(self, fetch: Fetch) -> CaptureResponse:
@@ -479,13 +542,13 @@ def test_the_newest_block_comes_first_and_the_frontier_stays_small() -> None:
     site = Counter(3 * BLOCK)
     spider = ParlerSpider(seed=SEED)
     done = crawl(ParlerSpider, SEED, site)
-    asked = [int(url.removeprefix(COUNTER)) for url in done.urls("ids")]
-    swept = [n for n in asked[asked.index(3 * BLOCK - 1) :] if n <= 3 * BLOCK]
-    assert swept[: BLOCK // 2] == sorted(swept[: BLOCK // 2], reverse=True)
+    swept = [int(f.url.removeprefix(COUNTER)) for f in done.fetches if f.lane == "ids" and not f.cursor]
+    assert len(swept) > 2 * BLOCK
+    assert swept == sorted(swept, reverse=True)
     carriers = [f for f in done.fetches if f.cursor and "below" in f.cursor]
     for fetch in carriers:
         named = list(spider.read(replaced(site(fetch), fetch)))
-        assert len([f for f in fetches(named, "ids")]) <= BLOCK
+        assert len(fetches(named, "ids")) <= BLOCK
     assert len(carriers) == 2
 
 
@@ -524,7 +587,9 @@ def inside(site: Counter, since: datetime | None, until: datetime | None) -> set
         (timedelta(days=6), timedelta(days=5)), (timedelta(days=-1), None), (None, timedelta(days=400)), (None, timedelta(days=-3)),
     ],
 )  # fmt: skip
-def test_a_window_is_found_and_little_else_is_asked(since: timedelta | None, until: timedelta | None, every: int) -> None:
+def test_a_window_is_found_and_little_else_is_asked(
+    since: timedelta | None, until: timedelta | None, every: int
+) -> None:
     site = Counter(3000, holes=lambda n: bool(every) and n % every == 0)
     window = {name: (NOON - ago).isoformat() for name, ago in (("since", since), ("until", until)) if ago is not None}
     found, asked = walk(site, **window)
@@ -533,7 +598,9 @@ def test_a_window_is_found_and_little_else_is_asked(since: timedelta | None, unt
     assert len(asked) == len(set(asked))
     # "6 weeks ago" is a week wide: what may belong is fetched; beyond it only what finding the window takes.
     week = timedelta(days=7)
-    maybe = inside(site, NOON - since - week if since is not None else None, NOON - until + week if until is not None else None)
+    maybe = inside(
+        site, NOON - since - week if since is not None else None, NOON - until + week if until is not None else None
+    )
     assert len(found - maybe) <= 4 * 12
 
 
@@ -553,4 +620,3 @@ def test_a_post_outside_the_window_leads_nowhere() -> None:
 
 def test_an_unanswered_fetch_is_not_read() -> None:
     assert not read(POST_URL, "", "parse_post", outcome=Outcome.TIMEOUT, status=0)
-    assert UTC is NOON.tzinfo

@@ -162,7 +162,9 @@ def test_a_relative_time_is_an_interval(ago: str, latest: timedelta, earliest: t
     assert when(ago, NOW) == (NOW - earliest, NOW - latest)
 
 
-@pytest.mark.parametrize("ago", ["", "yesterday", "4 days", "999999 years ago", "-1 days ago", "4 days ago!", "4 fortnights ago"])
+@pytest.mark.parametrize(
+    "ago", ["", "yesterday", "4 days", "999999 years ago", "-1 days ago", "4 days ago!", "4 fortnights ago"]
+)
 def test_a_time_that_says_nothing(ago: str) -> None:
     assert when(ago, NOW) is None
 
@@ -197,7 +199,23 @@ def mutated(text: str, seed: int, times: int) -> str:
     chance = random.Random(seed)
     for _ in range(times):
         at, length = chance.randrange(len(text) + 1), chance.randrange(40)
-        piece = chance.choice(["", "<", ">", '"', "&#0;", "</div>", "<p>", "\0", "�", "<script>", "<!--", " id=", text[at : at + length] * 2])
+        piece = chance.choice(
+            [
+                "",
+                "<",
+                ">",
+                '"',
+                "&#0;",
+                "</div>",
+                "<p>",
+                "\0",
+                "�",
+                "<script>",
+                "<!--",
+                " id=",
+                text[at : at + length] * 2,
+            ]
+        )
         text = text[:at] + piece + text[at + length :]
     return text
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -133,8 +135,6 @@ def test_one_gzip_member_a_record_and_outside_readers_agree(tmp_path: Path) -> N
 
 
 def test_media_is_stored_not_deflated(tmp_path: Path) -> None:
-    import os
-
     segment = Segment(tmp_path)
     noise = os.urandom(200_000)
     segment.add(capture(wire=plain(noise, kind="video/mp4")), story=False)
@@ -156,8 +156,6 @@ def test_a_big_body_is_written_from_its_spool_and_read_back(tmp_path: Path) -> N
 
 
 def test_a_failing_disk_leaves_the_segment_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import errno
-    import os
 
     segment = Segment(tmp_path)
     segment.add(capture())

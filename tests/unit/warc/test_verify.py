@@ -100,6 +100,7 @@ FAULTS: dict[str, tuple[str, Edit]] = {
     "dangling revisit": ("W022-revisit-dangling", lambda members: [*members[:1], *members[3:]]),
     "revisit of another payload": ("W023-revisit-payload", replacing(6, rb"Payload-Digest: sha256:..", b"Payload-Digest: sha256:zz")),
     "revisit not truncated": ("W024-revisit-truncated", replacing(6, rb"WARC-Truncated: length\r\n", b"")),
+    "bytes after the end": ("W026-http-surplus", replacing(2, rb"(200 OK.*Content-Length): \d{4}", rb"\1: 0005")),
     "HTTP/2 status line": ("W025-http-version", replacing(2, rb"HTTP/1.1 200 OK", b"HTTP/2 200 OKOK")),
 }  # fmt: skip
 
@@ -112,6 +113,36 @@ def test_fault(tmp_path: Path, name: str) -> None:
 
 def test_every_record_rule_has_a_fault() -> None:
     assert {rule for rule, _ in FAULTS.values()} | {"W001-torn"} == {rule for rule in RULES if rule.startswith("W")}
+
+
+def test_an_answer_to_head_is_whole_without_its_body(tmp_path: Path) -> None:
+    """Only the request tells the two apart, and a body that never came is the commonest cut of all."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n"
+    for number, (method, found) in enumerate([("HEAD", set()), ("GET", {"W013-http-short"})]):
+        segment = Segment(tmp_path / str(number))
+        segment.add(
+            capture(wire=head, method=method, request=f"{method} / HTTP/1.1\r\nHost: a.example\r\n\r\n".encode())
+        )
+        assert rules(segment.close()) == found
+
+
+def test_a_chunked_header_over_a_plain_body(tmp_path: Path) -> None:
+    segment = Segment(tmp_path)
+    segment.add(capture(wire=b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n<html>hello</html>"))
+    assert rules(segment.close()) == {"W013-http-short"}
+
+
+def test_one_file_of_many_is_not_damaged_by_a_revisit_to_another(tmp_path: Path) -> None:
+    first, second = Segment(tmp_path, "1.warc.gz"), Segment(tmp_path, "2.warc.gz")
+    page = capture("https://a.example/1")
+    second.add(capture("https://a.example/2"), first.original(first.add(page), page))
+    first.close()
+    alone = list(verify_file(second.close()))
+    assert [(f.rule, f.severity) for f in alone] == [("W022-revisit-dangling", "warning")]
+    for path in tmp_path.glob("*.open"):
+        path.rename(path.with_suffix(""))
+    together = verify_collection(tmp_path, tmp_path, tmp_path / "manifest.jsonl")
+    assert {f.rule for f in together} == {"C002-no-index", "C005-not-entered"}
 
 
 @pytest.mark.parametrize(
