@@ -41,7 +41,6 @@ class Admission:
         self._policy = config.robots
         self._frontier = frontier
         self._rules: dict[str, Rules] = {}
-        self._robots_callback = "parse_robots_txt" if hasattr(spider, "parse_robots_txt") else None
 
     def admitted(self, fetches: Iterable[Fetch]) -> Iterator[Fetch]:
         """Yield the fetches that belong."""
@@ -77,7 +76,7 @@ class Admission:
         if self._policy == "ignore":
             return None
         return Fetch(
-            url=robots_url(place), lane="robots", callback=self._robots_callback, cursor={"origin": place}, sweep=True
+            url=robots_url(place), lane="robots", callback="parse_robots_txt", cursor={"origin": place}, sweep=True
         )
 
     def learn(self, gates: Iterable[Gate]) -> None:

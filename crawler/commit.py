@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+import msgspec
 from scrapy import Request
 
 from crawler.capture import spool
@@ -33,6 +34,8 @@ from crawler.model import (
     Standing,
     State,
 )
+from crawler.politeness.robots import MAX_BYTES, gate_from
+from crawler.url import canonical
 from crawler.warc.records import metadata
 
 if TYPE_CHECKING:
@@ -51,6 +54,8 @@ log = logging.getLogger("outlast.commit")
 #: A group commit waits at most this long for company, and for at most so many fetches.
 EVERY = 0.1
 MOST = 500
+#: Bytes of one fetch with its cursor; it must fit a header of a request record.
+MAX_WORK = 128 * 1024
 
 
 class Reads(Protocol):
@@ -72,11 +77,11 @@ class Found:
     def add(self, spider: Reads, response: CaptureResponse, thing: object) -> None:
         """Sort in one thing that a callback yielded."""
         if isinstance(thing, Fetch):
-            self.outlinks.append(thing)
+            self.outlinks.append(_checked(thing))
         elif isinstance(thing, Covered):
             self.coverage.append(thing)
         elif isinstance(thing, Request):
-            self.outlinks.append(spider.to_fetch(thing, response))
+            self.outlinks.append(_checked(spider.to_fetch(thing, response)))
         elif isinstance(thing, Account | Post | Media):
             self.items.append(thing)
             if isinstance(thing, Post):
@@ -84,6 +89,16 @@ class Found:
                 self.coverage.append(Covered(kind=thing.kind, id=thing.id, standing=Standing.CAPTURED, url=thing.url))
         else:
             raise TypeError(f"a callback yielded {type(thing).__name__}; see spiders/base.py for what it may yield")
+
+
+def _checked(fetch: Fetch) -> Fetch:
+    """Refuse work that cannot be kept: a page may give a cursor with half a surrogate or a number without end.
+
+    Raises ValueError (UnicodeEncodeError among them) or OverflowError.
+    """
+    if len(msgspec.msgpack.encode(fetch)) > MAX_WORK:
+        raise ValueError(f"the work for {fetch.url[:100]} is over {MAX_WORK} bytes")
+    return fetch
 
 
 def settlement(leased: Leased, ruling: Ruling, response: CaptureResponse, found: Found, *, now: float) -> Settlement:
@@ -117,7 +132,7 @@ def settlement(leased: Leased, ruling: Ruling, response: CaptureResponse, found:
 def _moved(fetch: Fetch, target: str) -> tuple[str, str] | None:
     """What a redirect's target covers: itself, where the thing is a URL; else the same thing."""
     if fetch.covers is not None and fetch.covers[1] == fetch.url:
-        return (fetch.covers[0], target)
+        return (fetch.covers[0], canonical(target))
     return fetch.covers
 
 
@@ -129,11 +144,11 @@ def _standing(fetch: Fetch, ruling: Ruling) -> Standing | None:
 
 def _gate(fetch: Fetch, state: State, response: CaptureResponse) -> Gate | None:
     """Open the origin of a robots.txt that was settled; a redirect leaves it to its target."""
-    if fetch.lane != "robots" or state is State.QUEUED or 300 <= response.status < 400:
+    moved = 300 <= response.status < 400 and response.header("Location")
+    if fetch.lane != "robots" or state is State.QUEUED or moved:
         return None
-    from crawler.politeness.robots import gate_from  # noqa: PLC0415 - only for the one fetch in a thousand
-
-    return gate_from(fetch.cursor["origin"] if fetch.cursor else "", response.status, response.body)
+    with response.open() as stream:
+        return gate_from(fetch.cursor["origin"] if fetch.cursor else "", response.status, stream.read(MAX_BYTES + 1))
 
 
 class Committer:
@@ -155,6 +170,7 @@ class Committer:
         self._fatal = fatal
         self._recorded: dict[int, Recorded] = {}
         self._done: list[tuple[Settlement, Group | None]] = []
+        self._closing = False
         self._wake = asyncio.Event()
         self._task = asyncio.create_task(self._run())
         self._flushing = asyncio.Lock()
@@ -204,20 +220,22 @@ class Committer:
 
     async def close(self) -> None:
         """Commit what is left and close all segments."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        # Not by cancelling: a flush that is under way must end, and wait_for may swallow a cancellation.
+        self._closing = True
+        self._wake.set()
+        await self._task
         await self.flush()
         async with self._flushing:
             await self._segments.retire(everything=True)
 
     async def _run(self) -> None:
-        while True:
+        while not self._closing:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), EVERY)
             self._wake.clear()
             try:
                 await self.flush()
-            except (OSError, ConnectionError) as e:
+            except Exception as e:  # noqa: BLE001 - whatever it is, this worker can commit no more
                 self._fatal(e)
                 return
 

@@ -11,13 +11,13 @@ import logging
 import os
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from crawler.capture import spool
 from crawler.capture.decode import response_from
 from crawler.collection import OPEN_SUFFIX
 from crawler.commit import read_all, settlement
-from crawler.errors import Locked
+from crawler.errors import Damaged, Locked
 from crawler.failpoint import failpoint
 from crawler.model import PROBE_LANE, Fetch, Leased, Location, Settlement, Standing, State
 from crawler.settle import Answer, rule
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("outlast.recover")
 
 BATCH = 200
+#: Seconds that a worker without a supervisor gets to end.
+ORPHAN_SECONDS = 15.0
 
 
 def recover(
@@ -55,10 +57,10 @@ def recover(
     name = path.name.removesuffix(OPEN_SUFFIX)
     spider = spider_class(seed=seed)
     with path.open("r+b") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as e:
-            raise Locked(f"{path.name} is still being written by a worker.") from e
+        _lock(handle, path)
+        durable = max(frontier.low_water(name), frontier.settled_end(name))
+        if path.stat().st_size < durable:
+            raise Damaged(f"{path.name} is shorter than what was committed of it; restore it from a copy.")
         reader = GroupReader(path, start=frontier.low_water(name))
         count = 0
         for batch in _batches(_unsettled(reader, name, frontier, collection, spider)):
@@ -67,6 +69,11 @@ def recover(
             count += frontier.commit_recovered(sifted, {}, now=time.time())
             admission.learn(told.gate for _, told in sifted if told.gate is not None)
             failpoint("recover.committed")
+        if reader.end < durable:
+            # Cutting here would drop settled captures: this is no torn tail.
+            raise Damaged(
+                f"{path.name}:{reader.end}: {reader.torn}, before what was committed; restore it from a copy."
+            )
         if reader.end < path.stat().st_size:
             log.warning("%s: cutting a torn tail of %d bytes (%s)", name, path.stat().st_size - reader.end, reader.torn)
             os.truncate(path, reader.end)
@@ -75,6 +82,20 @@ def recover(
     if count:
         log.info("%s: %d captures recovered", name, count)
     return count
+
+
+def _lock(handle: IO[bytes], path: Path) -> None:
+    """Take the segment; a worker whose supervisor was killed ends by itself within moments."""
+    until = time.monotonic() + ORPHAN_SECONDS
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as e:
+            if time.monotonic() > until:
+                raise Locked(f"{path.name} is still being written by a worker.") from e
+            time.sleep(0.1)
+        else:
+            return
 
 
 def _unsettled(

@@ -18,6 +18,7 @@ MAX_URL_LENGTH = 4096
 #: Redirect hops one piece of work may take.
 MAX_HOPS = 20
 
+
 def seed_from(text: str) -> Seed:
     """Turn what the user typed (a host, host:port, address or URL) into a Seed.
 

@@ -20,6 +20,7 @@ from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 from crawler.admission import Admission
+from crawler.capture import spool
 from crawler.collection import OPEN_SUFFIX
 from crawler.errors import Damaged, DiskFull, Interrupted, OutlastError, TimeUp
 from crawler.frontier.remote import (
@@ -42,7 +43,7 @@ from crawler.frontier.remote import (
 from crawler.provenance import warcinfo_fields
 from crawler.recover import recover
 from crawler.settle import SECOND_LOOK
-from crawler.warc.seal import seal
+from crawler.warc.seal import one_at_a_time, seal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -167,6 +168,9 @@ class Supervisor:
         self.frontier.set_lanes({lane.name: lane.order for lane in self.spider.lanes})
         self.frontier.gate_for = self.admission.gate_for
         self.frontier.reset_leases()
+        spool.sweep(self.collection.spool)
+        with one_at_a_time(self.collection.manifest):
+            pass
         for path in self.collection.open_segments():
             self._recovered += recover(path, self.collection, self.frontier, self.spider, self.seed, self.admission)
         if self.frontier.meta_get("seeded") is None:
@@ -289,7 +293,7 @@ class Supervisor:
         except OSError as e:
             self.stop(DiskFull(f"{name} could not be sealed: {e.strerror}."))
             return
-        self._sealed += sealed is not None
+        self._sealed += sealed
         await self._call(self.frontier.set_segment_state, name, "sealed" if sealed else "removed")
 
     # Watching
@@ -384,6 +388,9 @@ class Supervisor:
                 )
             except OSError as e:
                 self._error = self._error or DiskFull(f"{path.name} could not be recovered: {e.strerror}.")
+                continue
+            except OutlastError as e:
+                self._error = self._error or e
                 continue
             self._seal(path.name.removesuffix(OPEN_SUFFIX))
 

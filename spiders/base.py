@@ -113,6 +113,10 @@ class PlatformSpider(scrapy.Spider):
         """
         return Verdict.MISSING if response.status in {404, 410} else Verdict.OK
 
+    def parse_robots_txt(self, response: CaptureResponse) -> Iterator[Yield]:
+        """Read the robots.txt of an origin for more than its rules, which the crawler itself obeys: its sitemaps."""
+        return iter(())
+
     def reads(self, fetch: Fetch, *, missing: bool) -> bool:
         """Say whether the callback of a fetch reads an answer that captured nothing."""
         return missing and fetch.callback in self.reads_holes

@@ -44,12 +44,14 @@ def entries(stream: BinaryIO) -> Iterator[Entry]:
     read = _Reader(stream)
     start = read()
     head = start.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if head.startswith(b"<") or start.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):  # UTF-16
         found = _xml(start, read)
+    elif head.startswith(b"<"):
+        found = _xml(head, read)
     elif head.startswith(b"{"):
-        found = _json(start + b"".join(iter(read, b"")))
+        found = _json(head + b"".join(iter(read, b"")))
     else:
-        found = _text(start, read)
+        found = _text(head, read)
     for count, entry in enumerate(found):
         if count >= MAX_ENTRIES:
             return
@@ -90,15 +92,15 @@ class _Reader:
 
 
 class _Joined:
-    """A stream with bytes put back before it."""
+    """A stream with a few bytes put back before it."""
 
     def __init__(self, start: bytes, stream: BinaryIO) -> None:
         self._start = start
         self._stream = stream
 
-    def read(self, size: int = -1) -> bytes:
-        start, self._start = self._start, b""
-        return start or self._stream.read(size)
+    def read(self, size: int) -> bytes:
+        start, self._start = self._start[:size], self._start[size:]
+        return start + self._stream.read(size - len(start))
 
 
 def _text(start: bytes, read: _Reader) -> Iterator[Entry]:

@@ -17,7 +17,7 @@ from lxml import etree
 from crawler.url import canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 #: URLs of each sort taken from one page at the most: more is a trap, not a page.
 MAX_URLS = 20_000
@@ -214,13 +214,13 @@ class _Tags:
 
     def _take(self, role: str, value: str) -> None:
         if role == "srcset":
-            self._add(self.named.requisites, *srcset(value))
+            self._add(self.named.requisites, dict.fromkeys(srcset(value)))
         elif role == "style":
-            self._add(self.named.requisites, *css(value))
+            self._add(self.named.requisites, dict.fromkeys(css(value)))
         else:
-            self._add(getattr(self.named, role), value)
+            self._add(getattr(self.named, role), (value,))
 
-    def _add(self, found: dict[str, None], *urls: str) -> None:
+    def _add(self, found: dict[str, None], urls: Iterable[str]) -> None:
         for url in urls:
             if len(found) < MAX_URLS and (full := absolute(self._base or self._url, url)):
                 found[full] = None
@@ -229,17 +229,17 @@ class _Tags:
         rels = set(attributes.get("rel", "").lower().split())
         target = attributes.get("href", "")
         if rels & _REQUISITE_RELS:
-            self._add(self.named.requisites, target)
+            self._add(self.named.requisites, (target,))
         elif "alternate" in rels and attributes.get("type", "").strip().lower() in _FEED_TYPES:
-            self._add(self.named.feeds, target)
+            self._add(self.named.feeds, (target,))
         elif rels & _LINK_RELS:
-            self._add(self.named.links, target)
+            self._add(self.named.links, (target,))
         if "canonical" in rels:
             self.named.canonical = self.named.canonical or absolute(self._base or self._url, target) or ""
 
     def _meta(self, attributes: Mapping[str, str]) -> None:
         content = attributes.get("content", "")
         if attributes.get("http-equiv", "").strip().lower() == "refresh":
-            self._add(self.named.links, refresh(content))
+            self._add(self.named.links, (refresh(content),))
         elif (attributes.get("property") or attributes.get("name") or "").lower() in _META_REQUISITES:
-            self._add(self.named.requisites, content)
+            self._add(self.named.requisites, (content,))

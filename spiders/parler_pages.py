@@ -28,6 +28,9 @@ BADGES = (
     "real name", "early",
 )  # fmt: skip
 
+#: Characters of a page, and formatting elements it may leave open, for it to be made into a tree.
+MAX_PAGE, MAX_OPEN = 8 << 20, 64
+_FORMATTING = re.compile(r"<(/?)(?:a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)(?=[\s>/])", re.IGNORECASE)
 _PROFILE = re.compile(rf"^(?:https?://parler\.com)?/profile/({USERNAME})(?:/posts)?/?$")
 _POST_PATH = re.compile(rf"/post/({HEX})$")
 _TITLE = re.compile(rf"^\s*@({USERNAME})(?:\s+-\s|\s*$)")
@@ -153,7 +156,7 @@ class ProfilePage:
 
 def post_page(html: str) -> PostPage | None:
     """Return what a post page says; None where this is not one."""
-    tree = LexborHTMLParser(html)
+    tree = LexborHTMLParser(html if _is_sane(html) else "")
     wrapper = tree.css_first(".post--card--wrapper")
     if wrapper is None:
         return None
@@ -167,7 +170,7 @@ def post_page(html: str) -> PostPage | None:
 
 def profile_page(html: str) -> ProfilePage | None:
     """Return what a profile page says; None where this is not one."""
-    tree = LexborHTMLParser(html)
+    tree = LexborHTMLParser(html if _is_sane(html) else "")
     username = _text(tree.css_first(".profile--username")).lstrip("@")
     if not re.fullmatch(USERNAME, username):
         return None
@@ -322,6 +325,16 @@ def _first(node: LexborNode | None, selector: str) -> LexborNode | None:
 
 def _attribute(node: LexborNode | None, name: str) -> str:
     return (node.attributes.get(name) or "").strip() if node is not None and node.is_element_node else ""
+
+
+def _is_sane(html: str) -> bool:
+    """Say whether a page may be parsed into a tree.
+
+    An HTML parser opens every unclosed formatting element again in every block (HTML standard, "adoption agency
+    algorithm"), so a few KiB of them make a tree of a GiB; no page of the platform leaves more than a handful open.
+    """
+    opened = sum(1 if slash == "" else -1 for slash in _FORMATTING.findall(html))
+    return opened <= MAX_OPEN and len(html) <= MAX_PAGE
 
 
 def _meta(tree: LexborHTMLParser, name: str) -> str:

@@ -133,6 +133,10 @@ class Frontier(Protocol):
         """Return the offset before which a segment is settled; 0 for an unknown one."""
         ...
 
+    def settled_end(self, name: str) -> int:
+        """Return an offset that a segment must reach: just past where its last settled group begins, 0 for none."""
+        ...
+
     def is_settled_group(self, segment: str, offset: int) -> bool: ...
 
     def next_due(self) -> float | None:

@@ -152,7 +152,8 @@ class SqliteFrontier:
                 self._moves[bucket, "queued"] += 1
             elif fetch.lane == "robots" and fetch.hops and fetch.cursor:
                 self._follow(fetch.cursor["origin"], place)
-            if fetch.covers is not None:
+            if known and fetch.covers is not None:
+                # What a fetch already known would also cover is told by that fetch under its own name.
                 kind, thing = fetch.covers
                 self._cover(Covered(kind=kind, id=thing, standing=Standing.KNOWN, day=fetch.day, url=fetch.url))
         return new
@@ -451,6 +452,13 @@ class SqliteFrontier:
         """Return the offset before which a segment is settled."""
         row = self._db.execute("SELECT low_water FROM segment WHERE name = ?", (name,)).fetchone()
         return int(row[0]) if row else 0
+
+    def settled_end(self, name: str) -> int:
+        """Return an offset that a segment must reach: just past where its last settled group begins, 0 for none."""
+        row = self._db.execute(
+            "SELECT max(offset) FROM settled JOIN segment ON segment.id = settled.segment WHERE name = ?", (name,)
+        ).fetchone()
+        return 0 if row[0] is None else int(row[0]) + 1
 
     def is_settled_group(self, segment: str, offset: int) -> bool:
         """Say whether a group above the mark was committed."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import msgspec
 
 from crawler.model import EMPTY_BODY, Body, Capture, Digests, Fetch, Leased, Lookup, Original, Settlement, Tls
+from crawler.url import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -88,7 +89,7 @@ def exchange(capture: Capture, *, warcinfo_id: str, work: Leased, original: Orig
         odd = _odd(capture, date, warcinfo_id, request.id) if capture.body.size else None
         return Exchange(request=request, response=odd, date=date)
     common = [
-        ("WARC-Target-URI", capture.url), ("WARC-Concurrent-To", request.id), ("WARC-Warcinfo-ID", warcinfo_id),
+        _target(capture), ("WARC-Concurrent-To", request.id), ("WARC-Warcinfo-ID", warcinfo_id),
         *_connection(capture),
     ]  # fmt: skip
     answer = _response(capture, date, common) if original is None else _revisit(capture, date, common, original)
@@ -118,7 +119,7 @@ def metadata(made: Exchange | None, capture: Capture, leased: Leased, told: Sett
         ]
     fields.append(("interim", base64.b64encode(capture.interim).decode()))
     fields += [("outlink", f"{'%20'.join(link.url.split())} L {fetch_json(link)}") for link in told.outlinks]
-    headers = [("WARC-Target-URI", capture.url), ("WARC-Warcinfo-ID", warcinfo_id)]
+    headers = [_target(capture), ("WARC-Warcinfo-ID", warcinfo_id)]
     if made is None:
         headers.append((WORK, _work(leased)))
     else:
@@ -168,9 +169,14 @@ def warc_date(when: datetime) -> str:
 
 def _request(capture: Capture, date: str, warcinfo_id: str, work: Leased) -> Record:
     headers = [
-        ("WARC-Target-URI", capture.url), ("WARC-Warcinfo-ID", warcinfo_id), (WORK, _work(work)), *_connection(capture),
+        _target(capture), ("WARC-Warcinfo-ID", warcinfo_id), (WORK, _work(work)), *_connection(capture),
     ]  # fmt: skip
     return _record("request", date, headers, "application/http;msgtype=request", capture.request)
+
+
+def _target(capture: Capture) -> tuple[str, str]:
+    """The URL escaped as it was asked for: a space in it would be no URI."""
+    return ("WARC-Target-URI", canonical(capture.url))
 
 
 def _work(leased: Leased) -> str:
@@ -191,7 +197,11 @@ def _response(capture: Capture, date: str, common: list[tuple[str, str]]) -> Rec
 
 def _odd(capture: Capture, date: str, warcinfo_id: str, request_id: str) -> Record:
     """Keep the bytes of an answer that is not HTTP: evidence, but nothing a replay tool may take for a page."""
-    headers = [("WARC-Target-URI", capture.url), ("WARC-Concurrent-To", request_id), ("WARC-Warcinfo-ID", warcinfo_id)]
+    headers = [
+        _target(capture),
+        ("WARC-Concurrent-To", request_id),
+        ("WARC-Warcinfo-ID", warcinfo_id),
+    ]
     if capture.truncated:
         headers.append(("WARC-Truncated", capture.truncated))
     return _record("metadata", date, headers, "application/octet-stream", b"", capture.body)
@@ -203,7 +213,7 @@ def _revisit(capture: Capture, date: str, common: list[tuple[str, str]], origina
         *_payload(capture.digests),
         ("WARC-Profile", IDENTICAL),
         ("WARC-Refers-To", original.record_id),
-        ("WARC-Refers-To-Target-URI", original.url),
+        ("WARC-Refers-To-Target-URI", canonical(original.url)),
         ("WARC-Refers-To-Date", original.date),
         ("WARC-Truncated", "length"),
     ]

@@ -62,6 +62,8 @@ RULES: dict[str, tuple[Severity, str]] = {
     "C006-gone": ("error", "a segment of the manifest is gone"),
     "C007-open": ("info", "a segment is still open; the next run seals it"),
 }
+#: What a server can make us record: faults of the origin, faithfully kept, and no reason not to seal a segment.
+ORIGINS_FAULT = frozenset({"W013-http-short", "W014-http-head", "W025-http-version"})
 _TYPES = frozenset({"warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation"})
 _MANDATORY = ("WARC-Record-ID", "Content-Length", "WARC-Date", "WARC-Type")
 _REPEATABLE = frozenset({"warc-concurrent-to", "warc-protocol"})

