@@ -15,7 +15,9 @@ from dataclasses import dataclass
 #: 429 and 502 answers, a stall of so many seconds, a body cut short, a reset before the answer, a missing object told
 #: with status 200, a redirect to the login page.
 KINDS = frozenset({"429", "502", "stall", "cut", "reset", "s3xml", "login"})
-_FAULT = re.compile(r"(?P<kind>\w+)(?:=(?P<argument>[^%*@]*))?(?:%(?P<every>\d+))?(?:\*(?P<times>\d+))?(?:@(?P<host>\S+))?")
+_FAULT = re.compile(
+    r"(?P<kind>\w+)(?:=(?P<argument>[^%*@]*))?(?:%(?P<every>\d+))?(?:\*(?P<times>\d+))?(?:@(?P<host>\S+))?"
+)
 
 
 @dataclass(slots=True)
@@ -56,4 +58,10 @@ def _parse(text: str) -> _Fault:
     found = _FAULT.fullmatch(text)
     if found is None or found["kind"] not in KINDS:
         raise ValueError(f"no such fault: {text!r}; there are {', '.join(sorted(KINDS))}")
-    return _Fault(found["kind"], found["argument"] or "", int(found["every"] or 1), int(found["times"] or 1 << 30), found["host"] or "")
+    return _Fault(
+        found["kind"],
+        found["argument"] or "",
+        int(found["every"] or 1),
+        int(found["times"] or 1 << 30),
+        found["host"] or "",
+    )

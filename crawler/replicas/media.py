@@ -74,7 +74,16 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def video(key: str, *, frames: int, width: int = 160, height: int = 120, quicktime: bool = False, place: str = "", padding: int = 0) -> bytes:
+def video(
+    key: str,
+    *,
+    frames: int,
+    width: int = 160,
+    height: int = 120,
+    quicktime: bool = False,
+    place: str = "",
+    padding: int = 0,
+) -> bytes:
     """Return a video of so many frames at 10 a second; ``place`` is an ISO 6709 location for moov/udta."""
     samples = [jpeg(f"{key}/{n % 5}", width, height) for n in range(frames)]
     brand = b"qt  " if quicktime else b"isom"
@@ -89,9 +98,23 @@ def video(key: str, *, frames: int, width: int = 160, height: int = 120, quickti
 def _movie(samples: list[bytes], width: int, height: int, place: str, offset: int) -> bytes:
     duration = len(samples) * 100
     matrix = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
-    mvhd = _box(b"mvhd", struct.pack(">IIIIIIH10x", 0, 0, 0, 1000, duration, 0x10000, 0x100) + matrix + bytes(24) + struct.pack(">I", 2))
-    tkhd = _box(b"tkhd", struct.pack(">IIIIII8xHHHH", 7, 0, 0, 1, 0, duration, 0, 0, 0, 0) + matrix + struct.pack(">II", width << 16, height << 16))
-    entry = _box(b"jpeg", bytes(6) + struct.pack(">H16xHHIIIH32sHh", 1, width, height, 0x480000, 0x480000, 0, 1, b"\x04jpeg".ljust(32, b"\0"), 24, -1))
+    mvhd = _box(
+        b"mvhd",
+        struct.pack(">IIIIIIH10x", 0, 0, 0, 1000, duration, 0x10000, 0x100) + matrix + bytes(24) + struct.pack(">I", 2),
+    )
+    tkhd = _box(
+        b"tkhd",
+        struct.pack(">IIIIII8xHHHH", 7, 0, 0, 1, 0, duration, 0, 0, 0, 0)
+        + matrix
+        + struct.pack(">II", width << 16, height << 16),
+    )
+    entry = _box(
+        b"jpeg",
+        bytes(6)
+        + struct.pack(
+            ">H16xHHIIIH32sHh", 1, width, height, 0x480000, 0x480000, 0, 1, b"\x04jpeg".ljust(32, b"\0"), 24, -1
+        ),
+    )
     table = b"".join([
         _box(b"stsd", struct.pack(">II", 0, 1) + entry), _box(b"stts", struct.pack(">IIII", 0, 1, len(samples), 100)),
         _box(b"stsc", struct.pack(">IIIII", 0, 1, 1, len(samples), 1)),

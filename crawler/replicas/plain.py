@@ -1,4 +1,4 @@
-"""An ordinary small website over plain HTTP, with a trap in it: python -P -m crawler.replicas.plain"""
+"""An ordinary small website over plain HTTP, with a trap in it: python -P -m crawler.replicas.plain."""
 
 from __future__ import annotations
 
@@ -22,7 +22,17 @@ ASSETS = ("/style.css", "/back.png", "/small.png", "/large.png", "/hidden.png", 
 
 def paths() -> list[str]:
     """Return the paths that a crawl of the site must hold."""
-    return ["/", "/about", *(f"/page/{n}" for n in range(PAGES)), "/feed.xml", "/sitemap.xml", "/moved", "/only-in-sitemap", "/only-in-feed", *ASSETS]
+    return [
+        "/",
+        "/about",
+        *(f"/page/{n}" for n in range(PAGES)),
+        "/feed.xml",
+        "/sitemap.xml",
+        "/moved",
+        "/only-in-sitemap",
+        "/only-in-feed",
+        *ASSETS,
+    ]
 
 
 def site(request: Request) -> Answer:
@@ -33,9 +43,17 @@ def site(request: Request) -> Answer:
         return Answer(200, f"User-agent: *\nDisallow: /private/\nSitemap: {base}/sitemap.xml\n".encode(), "text/plain")
     if path == "/sitemap.xml":
         entries = "".join(f"<url><loc>{base}{p}</loc></url>" for p in ("/", "/about", "/only-in-sitemap"))
-        return Answer(200, f'<?xml version="1.0"?><urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{entries}</urlset>'.encode(), "application/xml")
+        return Answer(
+            200,
+            f'<?xml version="1.0"?><urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{entries}</urlset>'.encode(),
+            "application/xml",
+        )
     if path == "/feed.xml":
-        return Answer(200, f'<?xml version="1.0"?><rss version="2.0"><channel><item><link>{base}/only-in-feed</link></item></channel></rss>'.encode(), "application/rss+xml")
+        return Answer(
+            200,
+            f'<?xml version="1.0"?><rss version="2.0"><channel><item><link>{base}/only-in-feed</link></item></channel></rss>'.encode(),
+            "application/rss+xml",
+        )
     if path == "/moved":
         return Answer(301, b"", headers=(("Location", "/about"),))
     if path == "/style.css":
@@ -54,12 +72,14 @@ def _page(path: str) -> str:
     if found := re.fullmatch(r"/page/(\d+)", path):
         links.append(f"/page/{(int(found[1]) + 1) % PAGES}#top")
     if path.startswith("/calendar/"):
-        year, month = (int(x) for x in (re.findall(r"\d+", path) + ["2021", "1"])[:2])
+        year, month = (int(x) for x in ([*re.findall(r"\d+", path), "2021", "1"])[:2])
         links.append(f"/calendar/{year + month // 12}/{month % 12 + 1:02d}")
     return (
         f'<!DOCTYPE html><html><head><title>{path}</title><link rel="stylesheet" href="/style.css"><link rel="icon" href="/icon.png">'
         '<link rel="alternate" type="application/rss+xml" href="/feed.xml"></head><body style="background:url(/hidden.png)">'
-        '<img src="/small.png" srcset="/small.png 1x, /large.png 2x">' + "".join(f'<a href="{link}">{link}</a> ' for link in links) + f"<p>{'words ' * 200}</p></body></html>"
+        '<img src="/small.png" srcset="/small.png 1x, /large.png 2x">'
+        + "".join(f'<a href="{link}">{link}</a> ' for link in links)
+        + f"<p>{'words ' * 200}</p></body></html>"
     )
 
 
@@ -73,12 +93,27 @@ def main() -> None:
     options = parser.parse_args()
     state = options.state or Path(tempfile.mkdtemp(prefix="outlast-replica-"))
     state.mkdir(parents=True, exist_ok=True)
-    replica = Replica(site, date=lambda: _DATE, ledger=Ledger(state / "ledger.jsonl"), faults=Faults(options.faults), latency=options.latency / 1000)
+    replica = Replica(
+        site,
+        date=lambda: _DATE,
+        ledger=Ledger(state / "ledger.jsonl"),
+        faults=Faults(options.faults),
+        latency=options.latency / 1000,
+    )
 
     def control(_method: str, target: str, _body: bytes) -> bytes | None:
         return json.dumps({"public": {"path": len(paths())}, "paths": paths()}).encode() if target == "/truth" else None
 
-    asyncio.run(serve(replica, port=options.port, context=None, state=state, control=control, facts={"hosts": [], "pid": os.getpid()}))
+    asyncio.run(
+        serve(
+            replica,
+            port=options.port,
+            context=None,
+            state=state,
+            control=control,
+            facts={"hosts": [], "pid": os.getpid()},
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -10,17 +10,19 @@ import asyncio
 import gzip
 import hashlib
 import json
+import os
 import signal
-import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
-
-from crawler.replicas.faults import Faults
 
 if TYPE_CHECKING:
     import ssl
+    from pathlib import Path
+
+    from crawler.replicas.faults import Faults
 
 CHUNK_EXTENSION = b";kettle=on"
 
@@ -48,12 +50,23 @@ class Answer:
 
 
 Site = Callable[[Request], Answer]
-_REASONS = {200: "OK", 301: "Moved Permanently", 302: "Found", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 429: "Too Many Requests", 502: "Bad Gateway"}
+_REASONS = {
+    200: "OK",
+    301: "Moved Permanently",
+    302: "Found",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    429: "Too Many Requests",
+    502: "Bad Gateway",
+}
 
 
 def frame(request: Request, answer: Answer, date: str) -> bytes:
     """Return the exact bytes of an answer: a function of URL and answer alone."""
-    turn = hashlib.blake2b(f"{request.host}{request.target}".encode(), digest_size=2).digest()[0] if answer.vary else 255
+    turn = (
+        hashlib.blake2b(f"{request.host}{request.target}".encode(), digest_size=2).digest()[0] if answer.vary else 255
+    )
     body = answer.body
     lines = [f"HTTP/1.1 {answer.status} {_REASONS.get(answer.status, 'Status')}", f"Date: {date}", "Server: nginx"]
     lines.append(f"{'content-type' if turn % 5 == 0 else 'Content-Type'}: {answer.content_type}")
@@ -111,7 +124,9 @@ class Ledger:
 class Replica:
     """A site being served."""
 
-    def __init__(self, site: Site, *, date: Callable[[], str], ledger: Ledger, faults: Faults, latency: float = 0.0) -> None:
+    def __init__(
+        self, site: Site, *, date: Callable[[], str], ledger: Ledger, faults: Faults, latency: float = 0.0
+    ) -> None:
         self.site = site
         self.date = date
         self.ledger = ledger
@@ -184,7 +199,15 @@ class Connection(asyncio.Protocol):
             headers = (("Retry-After", argument or "1"),) if kind == "429" else ()
             self._send(request, raw, Answer(int(kind), b"not now\n", "text/plain", headers))
         elif kind == "s3xml":
-            self._send(request, raw, Answer(200, b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>NoSuchKey</Code></Error>', "application/xml"))
+            self._send(
+                request,
+                raw,
+                Answer(
+                    200,
+                    b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>NoSuchKey</Code></Error>',
+                    "application/xml",
+                ),
+            )
         elif kind == "login":
             self._send(request, raw, Answer(302, b"", headers=(("Location", "https://parler.com/auth/access"),)))
         elif kind == "stall":
@@ -200,7 +223,13 @@ class Connection(asyncio.Protocol):
 
 
 async def serve(
-    replica: Replica, *, port: int, context: ssl.SSLContext | None, state: Path, control: Callable[[str, str, bytes], bytes | None], facts: dict[str, Any]
+    replica: Replica,
+    *,
+    port: int,
+    context: ssl.SSLContext | None,
+    state: Path,
+    control: Callable[[str, str, bytes], bytes | None],
+    facts: dict[str, Any],
 ) -> None:
     """Serve until standard input closes or SIGTERM comes; print one JSON line when ready."""
     loop = asyncio.get_running_loop()
@@ -208,7 +237,7 @@ async def serve(
     server = await loop.create_server(lambda: Connection(replica), "127.0.0.1", port, ssl=context, backlog=512)
     controls = await asyncio.start_server(lambda r, w: _control(r, w, replica, server, control), "127.0.0.1", 0)
     loop.add_signal_handler(signal.SIGTERM, done.set)
-    loop.add_reader(sys.stdin, lambda: None if sys.stdin.buffer.read1(1024) else done.set())  # type: ignore[attr-defined]
+    Thread(target=_until_closed, args=(loop, done), daemon=True).start()
     ready = {
         "port": server.sockets[0].getsockname()[1], "control_port": controls.sockets[0].getsockname()[1],
         "ca": str(state / "ca.pem") if context else None, "state": str(state), **facts,
@@ -220,13 +249,27 @@ async def serve(
     controls.close()
 
 
+def _until_closed(loop: asyncio.AbstractEventLoop, done: asyncio.Event) -> None:
+    """Wait, in a thread because not every kind of standard input can be polled, until it closes."""
+    while os.read(0, 1024):
+        pass
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(done.set)
+
+
 async def _control(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, replica: Replica, server: asyncio.Server, control: Callable[[str, str, bytes], bytes | None]
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    replica: Replica,
+    server: asyncio.Server,
+    control: Callable[[str, str, bytes], bytes | None],
 ) -> None:
     """Answer the test that drives the replica: /ledger, /faults, /down, and what the replica itself knows."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     method, target, _ = head.split(" ", 2)
-    length = next((int(line.split(":")[1]) for line in head.lower().split("\r\n") if line.startswith("content-length:")), 0)
+    length = next(
+        (int(line.split(":")[1]) for line in head.lower().split("\r\n") if line.startswith("content-length:")), 0
+    )
     body = await reader.readexactly(length)
     out: bytes | None = b"ok"
     if target == "/ledger":

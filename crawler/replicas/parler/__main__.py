@@ -1,4 +1,4 @@
-"""Serve the replica of Parler: python -P -m crawler.replicas.parler --posts 2000"""
+"""Serve the replica of Parler: python -P -m crawler.replicas.parler --posts 2000."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ def main() -> None:
         return None
 
     facts = {"hosts": list(HOSTS), "pid": os.getpid()}
-    asyncio.run(serve(replica, port=options.port, context=context_for(HOSTS, state), state=state, control=control, facts=facts))
+    asyncio.run(
+        serve(replica, port=options.port, context=context_for(HOSTS, state), state=state, control=control, facts=facts)
+    )
 
 
 if __name__ == "__main__":

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from html import escape
 from typing import TYPE_CHECKING
 
 from crawler.replicas.parler.world import BUILD
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from crawler.replicas.parler.world import Comment, Post, User, World
 
 DEFAULT_BANNER = "https://company-media.parler.com/par-default-banner.jpg"
@@ -16,7 +17,15 @@ ANGULAR_SHELL = (
     '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Parler Free Speech Social Network</title>'
     '<base href="/"></head><body><app-root></app-root><script src="main.js"></script></body></html>'
 )
-_UNITS = ((365 * 86400, "year"), (30 * 86400, "month"), (7 * 86400, "week"), (86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+_UNITS = (
+    (365 * 86400, "year"),
+    (30 * 86400, "month"),
+    (7 * 86400, "week"),
+    (86400, "day"),
+    (3600, "hour"),
+    (60, "minute"),
+    (1, "second"),
+)
 
 
 def ago(when: datetime, clock: datetime) -> str:
@@ -28,10 +37,12 @@ def ago(when: datetime, clock: datetime) -> str:
 
 
 def avatar(user: User) -> str:
+    """Return where a person's picture is."""
     return f"https://images.parler.com/{user.hex}_256"
 
 
 def short(count: int) -> str:
+    """Return a count as pages round it."""
     return f"{count / 1000:.1f}k" if count >= 1000 else str(count)
 
 
@@ -47,7 +58,9 @@ class Pages:
         title = f"@{post.author.username} - {post.author.name} - {post.text}"
         head = self._head(title, post.text or "Parleyed on Parler", f"/post/{post.hex}", avatar(post.author))
         more = '<div class="login-more"><div class="button--wrapper"><a href="https://parler.com/auth/access"><button class="gradient-btn bold">See More At Parler</button></a></div></div>'
-        return self._document(head, f'<div class="column--single">{self._card_wrapper(post)}{self._comments(post)}</div>{more}')
+        return self._document(
+            head, f'<div class="column--single">{self._card_wrapper(post)}{self._comments(post)}</div>{more}'
+        )
 
     def profile(self, user: User, posts: list[Post]) -> str:
         """A profile page: a hero and at most twenty cards, no way to more."""
@@ -60,7 +73,7 @@ class Pages:
             f'<span class="profile--username">{escape(user.username)}</span><span class="profile--bio">{escape(user.bio)}</span></div></div></div>'
         )
         cards = "".join(self._card_wrapper(post) + self._comments(post) for post in posts[:20])
-        return self._document(head, f"{hero}<div class=\"column--single\">{cards}</div>")
+        return self._document(head, f'{hero}<div class="column--single">{cards}</div>')
 
     def share(self, post: Post) -> str:
         """The simpler page at share.par.pw."""
@@ -78,7 +91,10 @@ class Pages:
             f'<meta property="og:title" content="{title}"><meta property="og:type" content="website"><meta property="og:url" content="{path}">'
             f'<meta property="og:description" content="{description}"><meta property="og:image" content="{image}"><meta property="og:site_name" content="Parler">'
             f'<meta name="twitter:card" content="summary"><meta name="twitter:site" content="@parler_app"><meta name="twitter:title" content="{title}">'
-            + "".join(f'<link rel="stylesheet" href="/{BUILD}/stylesheets/{name}.min.css">' for name in ("font", "style", "prime"))
+            + "".join(
+                f'<link rel="stylesheet" href="/{BUILD}/stylesheets/{name}.min.css">'
+                for name in ("font", "style", "prime")
+            )
             + "".join(f'<script src="/{BUILD}/javascript/{name}.js"></script>' for name in ("gen", "slider", "modals"))
             + "</head>"
         )
@@ -93,15 +109,22 @@ class Pages:
     def _card_wrapper(self, post: Post) -> str:
         counted = self.world.post(post.echoes[0]) if post.shape in {2, 4} else post
         parts = [self._byline(post)] if post.shape > 1 else []
-        arrow, tail = '<img class="echo--single--arrowhead" src="/x.svg">'.replace("/x.svg", f"/{BUILD}/images/icons/echo.svg"), '<span class="echo--single--tail"></span>'
+        arrow, tail = (
+            '<img class="echo--single--arrowhead" src="/x.svg">'.replace("/x.svg", f"/{BUILD}/images/icons/echo.svg"),
+            '<span class="echo--single--tail"></span>',
+        )
         if post.shape in {4, 5}:
             root = self._card(self.world.post(post.echoes[1]))
-            parts.append(f'<span class="reblock root-and-parent--wrapper extra-depth">{arrow}<span class="reblock echo--root show-echo-arrows">{root}</span>{tail}</span>')
+            parts.append(
+                f'<span class="reblock root-and-parent--wrapper extra-depth">{arrow}<span class="reblock echo--root show-echo-arrows">{root}</span>{tail}</span>'
+            )
         inner = ""
         if post.shape > 1:
             inner += f'{arrow}<span class="reblock echo--parent show-echo-arrows">{self._card(self.world.post(post.echoes[0]))}</span>{tail}'
         if post.shape in {1, 3, 5}:
-            inner += f'<span class="reblock post{"" if post.shape == 1 else " show-under-echo"}">{self._card(post)}</span>'
+            inner += (
+                f'<span class="reblock post{"" if post.shape == 1 else " show-under-echo"}">{self._card(post)}</span>'
+            )
         parts.append(f'<span class="reblock parent-and-post--wrapper">{inner}</span>')
         names = zip(("Comments", "Echoes", "Upvotes"), counted.counts, strict=True)
         actions = "".join(
@@ -121,12 +144,21 @@ class Pages:
     def _card(self, post: Post) -> str:
         user, text = post.author, _lines(post.text)
         for name in post.mentions:
-            text += f' <span class="at">@{name}</span>' if name == "Name Hidden" else f' <a href="/profile/{name}/posts" class="at">@{name}</a>'
-        return self._header(user, post.created, post.impressions, "Post") + f'<div class="card--body"><p>{text}</p>{self._media(post)}</div>'
+            text += (
+                f' <span class="at">@{name}</span>'
+                if name == "Name Hidden"
+                else f' <a href="/profile/{name}/posts" class="at">@{name}</a>'
+            )
+        return (
+            self._header(user, post.created, post.impressions, "Post")
+            + f'<div class="card--body"><p>{text}</p>{self._media(post)}</div>'
+        )
 
     def _header(self, user: User, when: datetime, impressions: int | None, what: str) -> str:
         badge = (
-            f'<div class="ch--avatar--badge--wrapper"><img src="/{BUILD}/images/badges/{user.badge:02d}.svg" alt="Badge"></div>' if user.badge is not None else ""
+            f'<div class="ch--avatar--badge--wrapper"><img src="/{BUILD}/images/badges/{user.badge:02d}.svg" alt="Badge"></div>'
+            if user.badge is not None
+            else ""
         )
         seen = (
             f'<span class="separator">·</span><span class="impressions--wrapper"><span class="impressions--count">{short(impressions)}</span></span>'
@@ -145,7 +177,9 @@ class Pages:
         items = [getattr(self, f"_{post.kind}")(post, slide) for slide in range(post.slides)]
         inner = items[0]
         if len(items) > 1:
-            slides = "".join(f'<div class="mc--slide{" active" if n == 0 else ""}">{item}</div>' for n, item in enumerate(items))
+            slides = "".join(
+                f'<div class="mc--slide{" active" if n == 0 else ""}">{item}</div>' for n, item in enumerate(items)
+            )
             inner = f'<div id="mc--slider--{post.hex}" class="mc--slider--wrapper"><div class="mc--slider">{slides}</div><span class="mc--nav previous"></span><span class="mc--nav next"></span></div>'
         if post.sensitive:
             inner = f'<div id="sensitive--content--wrapper-{post.hex}" class="sensitive--content--wrapper"><div class="sensitive--content-action"></div>{inner}</div>'
@@ -165,7 +199,11 @@ class Pages:
     def _video(self, post: Post, _slide: int) -> str:
         name = self.world.videos.text(post.number)
         url = f"https://video.parler.com/{name[:2]}/{name[2:4]}/{name}_small.mp4"
-        player = f'<video controls><source src="{url}" type="video/mp4"></video>' if post.number % 3 else f'<video src="{url}" controls></video>'
+        player = (
+            f'<video controls><source src="{url}" type="video/mp4"></video>'
+            if post.number % 3
+            else f'<video src="{url}" controls></video>'
+        )
         return (
             f'<div class="mc-video--container"><div class="mc-video--wrapper">{player}</div><div class="mc-video--meta--wrapper"><span class="mc-video--title">A short film</span>'
             f'<span class="mc-video--excerpt"></span><span class="mc-video--link"><a href="{url}">{url}</a></span></div></div>'
@@ -177,7 +215,9 @@ class Pages:
 
     def _website(self, post: Post, _slide: int) -> str:
         preview = f"https://images.parler.com/{self.world.previews.text(post.number)}"
-        return self._card_link("website", post, f'<div class="mc-website--image"><img src="{preview}"></div>' if post.number % 2 else "")
+        return self._card_link(
+            "website", post, f'<div class="mc-website--image"><img src="{preview}"></div>' if post.number % 2 else ""
+        )
 
     def _basic(self, post: Post, _slide: int) -> str:
         return f'<div class="mc-basic--container"><span class="mc-basic--link"><a href="{self.link(post)}">{outside(post)}</a></span></div>'
@@ -201,14 +241,19 @@ class Pages:
     def _comments(self, post: Post) -> str:
         if not post.comments:
             return ""
-        inner = "".join(f'<div class="comment--card--wrapper">{self._comment(comment)}</div>' for comment in post.comments)
+        inner = "".join(
+            f'<div class="comment--card--wrapper">{self._comment(comment)}</div>' for comment in post.comments
+        )
         return (
             f'<div id="show-comments-{post.hex}" class="show-comments--wrapper" onclick="commentsListOpen(\'{post.hex}\')"></div><div id="hide-comments-{post.hex}"></div>'
             f'<div id="comments-list-{post.hex}" class="comments-list--container">{inner}</div>'
         )
 
     def _comment(self, comment: Comment) -> str:
-        actions = "".join(f'<div class="ca--item--wrapper"><span class="ca--item--count">{count}</span></div>' for count in comment.counts)
+        actions = "".join(
+            f'<div class="ca--item--wrapper"><span class="ca--item--count">{count}</span></div>'
+            for count in comment.counts
+        )
         # A reply's id is not printed; a comment's stands in the ids of its list of replies.
         card = (
             f'<div class="card card--comment-container">{self._header(comment.author, comment.created, None, "Comment")}<div class="card--body"><p>{_lines(comment.text)}</p></div>'
@@ -216,7 +261,9 @@ class Pages:
         )
         if not comment.replies:
             return card
-        replies = "".join(f'<div class="reply--card--wrapper">{self._comment(reply)}</div>' for reply in comment.replies)
+        replies = "".join(
+            f'<div class="reply--card--wrapper">{self._comment(reply)}</div>' for reply in comment.replies
+        )
         return f'{card}<div id="show-replies-{comment.hex}"></div><div id="replies-list-{comment.hex}" class="replies-list--container">{replies}</div>'
 
 

@@ -23,7 +23,11 @@ HOSTS = (
     "video.parler.com", "company-media.parler.com", "legal.parler.com", "faq.parler.com",
 )  # fmt: skip
 NOT_FOUND = Answer(404, b"<html><head><title>404 Not Found</title></head><body><h1>Not Found</h1></body></html>")
-NO_OBJECT = Answer(404, b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>', "application/xml")
+NO_OBJECT = Answer(
+    404,
+    b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>',
+    "application/xml",
+)
 NO_RESOURCE = Answer(404, b'{"message":"No resource for URL","fieldvalidationsMap":[]}', "application/json")
 _HEX = r"([0-9a-f]{32})"
 
@@ -81,7 +85,9 @@ class Site:
         number = int(text)
         if self.world.is_hole(number):
             return NO_RESOURCE
-        return Answer(200, b"\x0a\x20" + self.world.post_ids.text(number).encode() + b"\x18\x01", "application/x-protobuf")
+        return Answer(
+            200, b"\x0a\x20" + self.world.post_ids.text(number).encode() + b"\x18\x01", "application/x-protobuf"
+        )
 
     def _known(self, identity: str) -> Post | None:
         number = self.world.number_of(identity)
@@ -165,15 +171,27 @@ class Site:
         if variant == ".mp4":
             return Answer(200, media.video(content, frames=12, padding=4000), "video/mp4")
         place = self.world.place(number)
-        return Answer(200, media.video(content, frames=16, quicktime=True, place=place, padding=9000 + number % 7 * 3000), "video/quicktime")
+        return Answer(
+            200,
+            media.video(content, frames=16, quicktime=True, place=place, padding=9000 + number % 7 * 3000),
+            "video/quicktime",
+        )
 
     def _asset(self, path: str) -> Answer:
         if path.endswith(".css"):
-            return Answer(200, f"/* {path} */ .card {{ margin: 0 }} body {{ font: 16px sans-serif }}\n".encode() * 20, "text/css")
+            return Answer(
+                200, f"/* {path} */ .card {{ margin: 0 }} body {{ font: 16px sans-serif }}\n".encode() * 20, "text/css"
+            )
         if path.endswith(".js"):
-            return Answer(200, f"// {path}\nfunction commentsListOpen(id) {{}}\n".encode() * 20, "application/javascript")
+            return Answer(
+                200, f"// {path}\nfunction commentsListOpen(id) {{}}\n".encode() * 20, "application/javascript"
+            )
         if path.endswith(".svg"):
-            return Answer(200, b'<svg xmlns="http://www.w3.org/2000/svg" width="16" height="16"><circle cx="8" cy="8" r="7"/></svg>', "image/svg+xml")
+            return Answer(
+                200,
+                b'<svg xmlns="http://www.w3.org/2000/svg" width="16" height="16"><circle cx="8" cy="8" r="7"/></svg>',
+                "image/svg+xml",
+            )
         return NOT_FOUND
 
 

@@ -5,6 +5,7 @@ Nothing is stored, so a million posts cost nothing; ids are disguises of small n
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -22,17 +23,103 @@ TIMELINE = (
     (0.0, datetime(2018, 8, 20, tzinfo=UTC)), (0.35, datetime(2020, 11, 3, tzinfo=UTC)), (0.6, datetime(2021, 1, 6, 5, tzinfo=UTC)),
     (0.85, datetime(2021, 1, 7, 5, tzinfo=UTC)), (1.0, datetime(2021, 1, 10, 18, tzinfo=UTC)),
 )  # fmt: skip
-_ADJECTIVES = "quiet amber brisk mellow tidy rustic plain windy dapper cosy nimble sandy misty humble lively".split()
-_NOUNS = "heron teapot lantern otter bramble kettle pebble walnut thimble willow badger marble saddle clover anvil".split()
-_WORDS = (
-    "the garden soup morning train window paints a slow river kettle while neighbours repair bicycles under old chestnut trees and "
-    "somebody bakes bread with rosemary because rain is expected before supper on thursday near the lighthouse where gulls argue "
-    "about crumbs every single evening until lamps come on"
-).split()
+_ADJECTIVES = [
+    "quiet",
+    "amber",
+    "brisk",
+    "mellow",
+    "tidy",
+    "rustic",
+    "plain",
+    "windy",
+    "dapper",
+    "cosy",
+    "nimble",
+    "sandy",
+    "misty",
+    "humble",
+    "lively",
+]
+_NOUNS = [
+    "heron",
+    "teapot",
+    "lantern",
+    "otter",
+    "bramble",
+    "kettle",
+    "pebble",
+    "walnut",
+    "thimble",
+    "willow",
+    "badger",
+    "marble",
+    "saddle",
+    "clover",
+    "anvil",
+]
+_WORDS = [
+    "the",
+    "garden",
+    "soup",
+    "morning",
+    "train",
+    "window",
+    "paints",
+    "a",
+    "slow",
+    "river",
+    "kettle",
+    "while",
+    "neighbours",
+    "repair",
+    "bicycles",
+    "under",
+    "old",
+    "chestnut",
+    "trees",
+    "and",
+    "somebody",
+    "bakes",
+    "bread",
+    "with",
+    "rosemary",
+    "because",
+    "rain",
+    "is",
+    "expected",
+    "before",
+    "supper",
+    "on",
+    "thursday",
+    "near",
+    "the",
+    "lighthouse",
+    "where",
+    "gulls",
+    "argue",
+    "about",
+    "crumbs",
+    "every",
+    "single",
+    "evening",
+    "until",
+    "lamps",
+    "come",
+    "on",
+]
 _SPICE = ("", "", "", " 🫖", " Grüße aus dem Garten", " お茶の時間", " & <tea>", " café", " добрый день", ' "quoted"')
 _TAGS = ("gardening", "bread", "bicycles", "lighthouse", "tea", "birds")
 SHAPES = (1,) * 12 + (2,) * 3 + (3,) * 2 + (4,) * 2 + (5,)
-KINDS = ("image",) * 12 + ("video",) * 6 + ("article",) * 4 + ("website",) * 3 + ("basic",) * 3 + ("iframe",) * 2 + ("audio",) + (None,) * 29
+KINDS = (
+    ("image",) * 12
+    + ("video",) * 6
+    + ("article",) * 4
+    + ("website",) * 3
+    + ("basic",) * 3
+    + ("iframe",) * 2
+    + ("audio",)
+    + (None,) * 29
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +199,7 @@ class World:
     def created(self, number: int) -> datetime:
         """Return when a post was written: rising with the counter."""
         share = number / self.last
-        for (low, since), (high, until) in zip(TIMELINE, TIMELINE[1:], strict=False):
+        for (low, since), (high, until) in itertools.pairwise(TIMELINE):
             if share <= high:
                 return since + (until - since) * ((share - low) / (high - low))
         return TIMELINE[-1][1]
@@ -192,7 +279,11 @@ class World:
         for place in range(1 + keyed(self.seed, "comments", number) % 4):
             key = keyed(self.seed, "comment", number, place)
             when = created + timedelta(minutes=1 + key % 600)
-            reply = (self._comment(number, place * 2 + 1, key // 3, when + timedelta(minutes=5), ()),) if key % 3 == 0 else ()
+            reply = (
+                (self._comment(number, place * 2 + 1, key // 3, when + timedelta(minutes=5), ()),)
+                if key % 3 == 0
+                else ()
+            )
             made.append(self._comment(number, place * 2, key, when, reply))
         return tuple(made)
 
@@ -206,7 +297,9 @@ def _sentence(key: int, words: int) -> str:
 
 
 def _text(key: int) -> str:
-    lines = [_sentence(key + line * 7, 5 + key % 9) + (_SPICE[key % 10] if line == 0 else "") for line in range(1 + key % 3)]
+    lines = [
+        _sentence(key + line * 7, 5 + key % 9) + (_SPICE[key % 10] if line == 0 else "") for line in range(1 + key % 3)
+    ]
     if key % 4 == 0:
         lines[-1] += f" #{_TAGS[key % 6]}"
     return "\n".join(lines)

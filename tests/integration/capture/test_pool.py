@@ -17,8 +17,8 @@ import pytest
 from cryptography import x509
 
 from crawler.capture import spool
-from crawler.framing import parse_headers
 from crawler.errors import UsageError
+from crawler.framing import parse_headers
 from crawler.model import Outcome
 from tests.integration.capture.certificates import NAMES, Authority
 from tests.integration.capture.proxies import TestProxy

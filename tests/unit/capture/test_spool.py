@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.capture import spool
-from crawler.framing import Data
 from crawler.capture.spool import Sink
+from crawler.framing import Data
 from crawler.model import EMPTY_BODY, Body
 
 HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
