@@ -84,6 +84,30 @@ def recover(
     return count
 
 
+def rebuild(
+    path: Path,
+    collection: Collection,
+    frontier: SqliteFrontier,
+    spider_class: type[PlatformSpider],
+    seed: Seed,
+    admission: Admission,
+) -> int:
+    """Settle every capture of a sealed segment in a frontier that knows nothing of it; return how many.
+
+    So a lost frontier is made anew from the WARCs: queued is what was named and not captured.
+    """
+    reader, spider = GroupReader(path), spider_class(seed=seed)
+    count = 0
+    for batch in _batches(_unsettled(reader, path.name, frontier, collection, spider)):
+        sifted = [(fetch, admission.sift(told)) for fetch, told in batch]
+        count += frontier.commit_recovered(sifted, {}, now=time.time())
+        admission.learn(told.gate for _, told in sifted if told.gate is not None)
+    if reader.torn:
+        raise Damaged(f"{path.name}:{reader.end}: {reader.torn}; restore it from a copy.")
+    frontier.commit_recovered([], {path.name: reader.end}, now=time.time())
+    return count
+
+
 def _lock(handle: IO[bytes], path: Path) -> None:
     """Take the segment; a worker whose supervisor was killed ends by itself within moments."""
     until = time.monotonic() + ORPHAN_SECONDS

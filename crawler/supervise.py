@@ -41,7 +41,7 @@ from crawler.frontier.remote import (
     serve,
 )
 from crawler.provenance import warcinfo_fields
-from crawler.recover import recover
+from crawler.recover import rebuild, recover
 from crawler.settle import SECOND_LOOK
 from crawler.warc.seal import one_at_a_time, seal
 
@@ -171,6 +171,9 @@ class Supervisor:
         spool.sweep(self.collection.spool)
         with one_at_a_time(self.collection.manifest):
             pass
+        if self.config.robots == "ignore":
+            self.frontier.reopen_gates()
+        self._rebuild()
         for path in self.collection.open_segments():
             self._recovered += recover(path, self.collection, self.frontier, self.spider, self.seed, self.admission)
         if self.frontier.meta_get("seeded") is None:
@@ -179,6 +182,15 @@ class Supervisor:
             self.frontier.meta_set("seeded", "yes")
         self._serial = int(self.frontier.meta_get("serial") or 0)
         self._captures_before = self.frontier.stats().captures
+
+    def _rebuild(self) -> None:
+        """Make a lost frontier anew from the sealed segments; one that is there has settled them all."""
+        if self.frontier.meta_get("serial") is not None:
+            return
+        for path in self.collection.sealed_segments():
+            self._recovered += rebuild(path, self.collection, self.frontier, self.spider, self.seed, self.admission)
+            self._serial = max(self._serial, int(path.name.split("-")[-3]))
+        self.frontier.meta_set("serial", str(self._serial))
 
     async def _start_worker(self) -> None:
         ours, theirs = socket.socketpair()

@@ -28,9 +28,9 @@ from crawler.collection import Collection
 from crawler.commit import Committer
 from crawler.errors import DiskFull, OutlastError
 from crawler.framing import parse_headers
-from crawler.frontier.remote import Freeze, RemoteFrontier, Reply, Stop, Welcome, Wire
+from crawler.frontier.reader import FrontierReader
+from crawler.frontier.remote import RemoteFrontier, Reply, Stop, Welcome, Wire
 from crawler.frontier.scheduler import WAKE, Hand
-from crawler.frontier.sqlite import SqliteFrontier
 from crawler.model import Capture, Leased, Lookup, SegmentClass, Standing, State, Tls
 from crawler.politeness.pace import Pace
 from crawler.politeness.ratelimit import advice
@@ -68,7 +68,7 @@ class Worker:
         self.stopping = asyncio.Event()
         self.error: OutlastError | None = None
         self.frontier = RemoteFrontier(wire, pushed=self._pushed, lost=_supervisor_gone)
-        self.known = SqliteFrontier(self.collection.frontier, read_only=True)
+        self.known = FrontierReader(self.collection.frontier)
         self.pace = pace_from(self.config, welcome.pace)
         self.segments = Segments(
             new=self._new_segment, closed=self.frontier.segment_closed, warcinfo=welcome.warcinfo,
@@ -178,8 +178,6 @@ class Worker:
         if isinstance(reply, Stop):
             log.info("stopping: %s", reply.reason)
             self.stopping.set()
-        elif isinstance(reply, Freeze):
-            self.pace.freeze(reply.origin, reply.until, reply.why)
 
     def _fatal(self, error: Exception) -> None:
         if self.error is None:

@@ -145,11 +145,18 @@ def options_of_a_crawl(function: Callable[..., Any]) -> Callable[..., Any]:
     "--option", "spider_options", multiple=True, metavar="NAME=VALUE", help="A setting of the platform's spider."
 )
 @click.option("--add-seed", is_flag=True, help="Crawl this seed into a collection that began with another.")
+@click.option(
+    "--retry",
+    multiple=True,
+    type=click.Choice(["parked", "failed"]),
+    help="Queue again what is parked or failed.",
+)
 @options_of_a_crawl
 @common
 def crawl(
     domain: str | None, into: str | None, listing: Any, platform: str, since: str | None, until: str | None,
-    spider_options: tuple[str, ...], add_seed: bool, **options: Any,
+    spider_options: tuple[str, ...], add_seed: bool,
+    retry: tuple[str, ...], **options: Any,
 ) -> int:  # fmt: skip
     """Save a whole site: recognise the platform at DOMAIN (a host, host:port or URL), walk its public posts and
     media, and record every exchange into WARC files. Run the same command again and it goes on where it stopped.

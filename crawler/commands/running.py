@@ -47,6 +47,8 @@ class Order:
     urls: tuple[str, ...] = ()
     platform: str = ""
     add_seed: bool = False
+    #: States whose fetches are queued again.
+    retry: tuple[str, ...] = ()
 
 
 def carry_out(order: Order, console: Console) -> int:
@@ -101,6 +103,8 @@ def _run(
     if site is not None:
         site.record(collection, frontier, config)
     supervisor.list_urls(order.urls)
+    for state in order.retry:
+        console.say(f"{frontier.requeue(state):,} {state} fetches queued again")
     try:
         return asyncio.run(_until_stopped(supervisor, seed, config, site, console))
     finally:

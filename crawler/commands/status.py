@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 def status(directory: str, **options: Any) -> None:
     """Say what the collection in DIRECTORY holds and what it lacks."""
     from crawler.collection import Collection  # noqa: PLC0415 - not for --help
-    from crawler.frontier.sqlite import SqliteFrontier  # noqa: PLC0415
+    from crawler.frontier.reader import FrontierReader  # noqa: PLC0415
 
     console = console_from(options)
     collection = Collection.open(Path(directory))
-    frontier = SqliteFrontier(collection.frontier, read_only=True)
+    frontier = FrontierReader(collection.frontier)
     try:
         _show(collection, frontier.stats(), frontier.coverage(), console)
     finally:

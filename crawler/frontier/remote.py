@@ -98,15 +98,7 @@ class Stop(msgspec.Struct, tag=True, frozen=True):
     reason: str
 
 
-class Freeze(msgspec.Struct, tag=True, frozen=True):
-    """Supervisor, unasked: leave this origin alone until then."""
-
-    origin: str
-    until: float
-    why: str
-
-
-Reply = Welcome | Granted | Done | Stop | Freeze
+Reply = Welcome | Granted | Done | Stop
 
 
 class Frame(msgspec.Struct, array_like=True, frozen=True):

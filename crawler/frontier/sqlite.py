@@ -7,7 +7,6 @@ transaction and are written once at its end.
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections import Counter
 from contextlib import contextmanager
@@ -18,49 +17,36 @@ import msgspec
 
 from crawler.errors import UsageError
 from crawler.failpoint import failpoint
-from crawler.frontier.interface import Refusal, Stats
+from crawler.frontier.reader import FORMAT, RANK, FrontierReader
 from crawler.frontier.states import may
-from crawler.model import REVISIT_MIN_BYTES, Covered, Fetch, Gate, Lease, Leased, Original, Settlement, Standing, State
+from crawler.model import REVISIT_MIN_BYTES, Covered, Fetch, Gate, Lease, Leased, Settlement, Standing, State
 from crawler.url import origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from crawler.frontier.interface import Refusal
     from crawler.model import Commit, SegmentClass
 
-FORMAT = 1
-STANDINGS = list(Standing)
-_RANK = {standing: rank for rank, standing in enumerate(STANDINGS)}
-_COUNTED = ("queued", "leased", "done", "failed", "parked", "excluded")
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Fetch).decode
 
 
-def _queries() -> dict[str, str]:
-    text = files("crawler.frontier").joinpath("queries.sql").read_text("utf-8")
-    return {
-        part.split("\n", 1)[0].strip(): part.split("\n", 1)[1]
-        for part in re.split(r"^-- name: ", text, flags=re.MULTILINE)[1:]
-    }
+class SqliteFrontier(FrontierReader):
+    """The embedded engine, for the one process that writes. ``:memory:`` keeps it in memory.
 
-
-class SqliteFrontier:
-    """The embedded engine. ``read_only`` opens the file beside a writer; every verb that writes then fails.
-
-    Raises UsageError where the file was made by a newer Outlast.
+    Raises UsageError where the file was made by a newer Outlast or is damaged.
     """
 
-    def __init__(self, path: Path | str, *, read_only: bool = False) -> None:
+    def __init__(self, path: Path | str) -> None:
         self.gate_for: Callable[[str], Fetch | None] | None = None
-        self._sql = _queries()
-        place = f"file:{path}?mode=ro" if read_only else str(path)
-        self._db = sqlite3.connect(place, uri=read_only, isolation_level=None, check_same_thread=False, timeout=30)
-        self._db.execute("PRAGMA busy_timeout = 30000")
-        self._db.execute("PRAGMA cache_size = -65536")
-        if not read_only:
+        try:
+            self._connect(str(path))
             self._prepare()
-        self._check_format()
+            self._check_format()
+        except sqlite3.DatabaseError as e:
+            raise UsageError(f"{path} cannot be used: {e}.") from e
         self._origins: dict[str, int] = {}
         self._buckets: dict[tuple[str, int, str, int], int] = {}
         self._segments: dict[str, int] = {}
@@ -79,22 +65,7 @@ class SqliteFrontier:
             self.meta_set("round", "1")
             self.meta_set("format", str(FORMAT))
 
-    def _check_format(self) -> None:
-        found = int(self.meta_get("format") or 0)
-        if found > FORMAT:
-            self._db.close()
-            raise UsageError(f"This frontier has format {found}; this Outlast reads up to {FORMAT}: update it.")
-
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
-
     # Rounds, lanes, settings
-
-    @property
-    def round(self) -> int:
-        """The current round."""
-        return int(self.meta_get("round") or 1)
 
     def open_round(self, number: int) -> None:
         """Begin a round."""
@@ -106,19 +77,9 @@ class SqliteFrontier:
         with self._transaction():
             self._db.executemany("INSERT OR REPLACE INTO lane VALUES (?, ?)", [("robots", 0), *order.items()])
 
-    def meta_get(self, key: str) -> str | None:
-        """Return a setting of the collection."""
-        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return row[0] if row else None
-
     def meta_set(self, key: str, value: str) -> None:
         """Keep a setting of the collection."""
         self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
-
-    def host_get(self, name: str) -> dict[str, Any] | None:
-        """Return what was learned of a host's pace."""
-        row = self._db.execute("SELECT facts FROM host WHERE name = ?", (name,)).fetchone()
-        return msgspec.json.decode(row[0], type=dict[str, Any]) if row else None
 
     def host_set(self, name: str, facts: dict[str, Any]) -> None:
         """Keep what was learned of a host's pace."""
@@ -401,7 +362,7 @@ class SqliteFrontier:
 
     def _cover(self, covered: Covered) -> None:
         row = self._db.execute(self._sql["cover"], {"kind": covered.kind, "id": covered.id}).fetchone()
-        rank = _RANK[covered.standing]
+        rank = RANK[covered.standing]
         facts = {
             "kind": covered.kind,
             "id": covered.id,
@@ -418,23 +379,6 @@ class SqliteFrontier:
             self._covered[covered.kind, row[1] or "", row[0]] -= 1
             self._covered[covered.kind, row[1] or covered.day or "", rank] += 1
 
-    def coverage(self) -> dict[str, dict[str, int]]:
-        """Return kind → standing → count."""
-        found: dict[str, dict[str, int]] = {}
-        rows = self._db.execute(
-            "SELECT kind, standing, sum(n) FROM coverage GROUP BY kind, standing ORDER BY kind, standing DESC"
-        )
-        for kind, rank, count in rows:
-            if count:
-                found.setdefault(kind, {})[STANDINGS[rank].value] = count
-        return found
-
-    def gaps(self, kind: str | None = None) -> Iterator[Covered]:
-        """Yield what is known and not captured."""
-        rows = self._db.execute(self._sql["gaps"], {"kind": kind, "captured": _RANK[Standing.CAPTURED]})
-        for found, thing, rank, day, reason, url in rows:
-            yield Covered(kind=found, id=thing, standing=STANDINGS[rank], day=day, reason=reason, url=url)
-
     # Segments and payloads
 
     def add_segment(self, name: str, kind: SegmentClass, worker: str) -> None:
@@ -448,34 +392,6 @@ class SqliteFrontier:
         """Say how far a segment is."""
         self._db.execute("UPDATE segment SET state = ? WHERE name = ?", (state, name))
 
-    def low_water(self, name: str) -> int:
-        """Return the offset before which a segment is settled."""
-        row = self._db.execute("SELECT low_water FROM segment WHERE name = ?", (name,)).fetchone()
-        return int(row[0]) if row else 0
-
-    def settled_end(self, name: str) -> int:
-        """Return an offset that a segment must reach: just past where its last settled group begins, 0 for none."""
-        row = self._db.execute(
-            "SELECT max(offset) FROM settled JOIN segment ON segment.id = settled.segment WHERE name = ?", (name,)
-        ).fetchone()
-        return 0 if row[0] is None else int(row[0]) + 1
-
-    def is_settled_group(self, segment: str, offset: int) -> bool:
-        """Say whether a group above the mark was committed."""
-        row = self._db.execute(
-            "SELECT 1 FROM settled JOIN segment ON segment.id = settled.segment WHERE name = ? AND offset = ?",
-            (segment, offset),
-        ).fetchone()
-        return row is not None
-
-    def known_payload(self, sha256: str) -> Original | None:
-        """Return the committed record that first had this payload."""
-        row = self._db.execute(
-            "SELECT record_id, url, date, name FROM payload JOIN segment s ON s.id = payload.segment WHERE sha256 = ?",
-            (bytes.fromhex(sha256),),
-        ).fetchone()
-        return Original(record_id=row[0], url=row[1], date=row[2], segment=row[3]) if row else None
-
     def _segment(self, name: str) -> int:
         if name not in self._segments:
             self._db.execute(
@@ -485,11 +401,6 @@ class SqliteFrontier:
         return self._segments[name]
 
     # Waiting, pausing, gates
-
-    def next_due(self) -> float | None:
-        """Return when the earliest waiting fetch is due."""
-        found: float | None = self._db.execute(self._sql["waiting"]).fetchone()[0]
-        return found
 
     def bring_forward(self, reason: str, *, older_than: float, now: float) -> int:
         """Make due what waits for this reason."""
@@ -521,43 +432,9 @@ class SqliteFrontier:
         """Leave an origin alone until then."""
         self._db.execute("UPDATE origin SET frozen_until = ? WHERE name = ?", (until, origin))
 
-    def gate(self, origin: str) -> Gate | None:
-        """Return what an origin's robots.txt settled."""
-        row = self._db.execute(
-            "SELECT rules, readable FROM origin WHERE name = ? AND readable IS NOT NULL", (origin,)
-        ).fetchone()
-        return Gate(origin=origin, rules=row[0] or "", readable=bool(row[1])) if row else None
-
     def reopen_gates(self) -> None:
         """Open every origin: the user decided not to wait for robots.txt."""
         self._db.execute("UPDATE origin SET closed = 0")
-
-    # Figures
-
-    def stats(self) -> Stats:
-        """Return the counts."""
-        facts = {"round": self.round}
-        lanes = {
-            lane: {state: n for state, n in zip(_COUNTED, counts, strict=True) if n}
-            for lane, *counts in self._db.execute(self._sql["lanes"], facts)
-        }
-        states = {state: sum(counts.get(state, 0) for counts in lanes.values()) for state in _COUNTED}
-        totals: dict[str, int] = dict(self._db.execute("SELECT name, n FROM total").fetchall())
-        return Stats(
-            **states,
-            blocked=self._db.execute(self._sql["blocked"], facts).fetchone()[0],
-            captures=totals.get("captures", 0),
-            attempts=totals.get("attempts", 0),
-            bytes=totals.get("bytes", 0),
-            lanes=lanes,
-            reasons=dict(
-                self._db.execute("SELECT reason, sum(n) FROM reason GROUP BY reason HAVING sum(n) > 0").fetchall()
-            ),
-            frozen=dict(self._db.execute("SELECT name, frozen_until FROM origin WHERE frozen_until > 0").fetchall()),
-            unreadable=tuple(
-                r[0] for r in self._db.execute("SELECT name FROM origin WHERE closed = 1 AND readable = 0")
-            ),
-        )
 
     # Transactions
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 
 from crawler.replicas.run import running
-from tests.acceptance.support import archive, doubles, held, settled
+from tests.acceptance.support import archive, doubles, held, settled, start
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +90,39 @@ def test_a_list_is_fetched_too(site: Any, tmp_path: Path) -> None:
     asked = Counter(one.url for one in held(tmp_path / "c"))
     assert asked[f"{site.url}page/5"]
     assert asked[f"{site.url}unlinked?x=1"]
+
+
+def test_a_lost_frontier_is_made_anew_from_the_warcs(site: Any, tmp_path: Path) -> None:
+    command = ["crawl", site.url, "--into", tmp_path / "c", "--exclude", "/calendar/", "--json"]
+    whole = archive(*command).summary
+    for path in (tmp_path / "c").glob("frontier.sqlite*"):
+        path.unlink()
+    before = len(site.ledger())
+    ran = archive(*command)
+    assert ran.code == 0, ran.err
+    assert ran.summary["coverage"] == whole["coverage"]
+    assert ran.summary["captures"] == whole["captures"]
+    # Whoever is missing gets its second look again; nothing that is held is asked for.
+    assert len(site.ledger()) - before <= 4
+    assert not doubles(tmp_path / "c")
+
+
+def test_a_segment_damaged_before_its_commits_is_not_cut(site: Any, tmp_path: Path) -> None:
+    command = ["crawl", site.url, "--into", tmp_path / "c", "--exclude", "/calendar/"]
+    crawl = start(*command, OUTLAST_FAILPOINT="frontier.committed:4")
+    crawl.wait(timeout=60)
+    time.sleep(1)
+    victim = next((tmp_path / "c" / "warcs").glob("*-text.warc.gz.open"))
+    with sqlite3.connect(tmp_path / "c" / "frontier.sqlite") as db:
+        mark = db.execute(
+            "SELECT max(low_water) FROM segment WHERE name = ?", (victim.name.removesuffix(".open"),)
+        ).fetchone()[0]
+    db.close()
+    data = victim.read_bytes()[: mark - 10]
+    victim.write_bytes(data)
+    ran = archive(*command)
+    assert ran.code == 6, ran.err
+    assert victim.read_bytes() == data
 
 
 def test_faults_are_waited_out(tmp_path: Path) -> None:

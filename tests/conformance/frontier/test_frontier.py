@@ -8,6 +8,7 @@ import pytest
 
 from crawler.errors import UsageError
 from crawler.frontier.interface import Refusal
+from crawler.frontier.reader import FrontierReader
 from crawler.frontier.sqlite import SqliteFrontier
 from crawler.model import Covered, Fetch, Gate, SegmentClass, Standing, State
 from tests.conformance.frontier.support import at, digests, fetch, lease, settle, told
@@ -297,7 +298,7 @@ def test_settings_and_paces_are_kept(tmp_path: Path) -> None:
     made.meta_set("config", "{}")
     made.host_set("*", {"a": 1.5})
     made.close()
-    again = SqliteFrontier(tmp_path / "f.sqlite", read_only=True)
+    again = FrontierReader(tmp_path / "f.sqlite")
     assert (again.meta_get("config"), again.meta_get("nothing"), again.host_get("*")) == ("{}", None, {"a": 1.5})
     again.close()
 

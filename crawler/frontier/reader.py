@@ -1,0 +1,157 @@
+"""What can be read of a SQLite frontier, beside its writer or without one.
+
+``status`` reads it so while a crawl runs, and workers ask it whether a payload is known; a read sees the last commit.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from crawler.errors import UsageError
+from crawler.frontier.interface import Stats
+from crawler.model import Covered, Gate, Original, Standing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FORMAT = 1
+STANDINGS = list(Standing)
+RANK = {standing: rank for rank, standing in enumerate(STANDINGS)}
+_COUNTED = ("queued", "leased", "done", "failed", "parked", "excluded")
+
+
+def _queries() -> dict[str, str]:
+    text = files("crawler.frontier").joinpath("queries.sql").read_text("utf-8")
+    return {
+        part.split("\n", 1)[0].strip(): part.split("\n", 1)[1]
+        for part in re.split(r"^-- name: ", text, flags=re.MULTILINE)[1:]
+    }
+
+
+class FrontierReader:
+    """A frontier's file, opened to be read. Raises UsageError where a newer Outlast made it, or it is damaged."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._connect(f"file:{path}?mode=ro", uri=True)
+            self._check_format()
+        except sqlite3.DatabaseError as e:
+            raise UsageError(f"{path} cannot be read: {e}.") from e
+
+    def _connect(self, place: str, *, uri: bool = False) -> None:
+        self._sql = _queries()
+        self._db = sqlite3.connect(place, uri=uri, isolation_level=None, check_same_thread=False, timeout=30)
+        self._db.execute("PRAGMA cache_size = -65536")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    @property
+    def round(self) -> int:
+        """The current round."""
+        return int(self.meta_get("round") or 1)
+
+    def meta_get(self, key: str) -> str | None:
+        """Return a setting of the collection."""
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else None
+
+    def host_get(self, name: str) -> dict[str, Any] | None:
+        """Return what was learned of a host's pace."""
+        row = self._db.execute("SELECT facts FROM host WHERE name = ?", (name,)).fetchone()
+        return msgspec.json.decode(row[0], type=dict[str, Any]) if row else None
+
+    def gate(self, origin: str) -> Gate | None:
+        """Return what an origin's robots.txt settled."""
+        row = self._db.execute(
+            "SELECT rules, readable FROM origin WHERE name = ? AND readable IS NOT NULL", (origin,)
+        ).fetchone()
+        return Gate(origin=origin, rules=row[0] or "", readable=bool(row[1])) if row else None
+
+    def next_due(self) -> float | None:
+        """Return when the earliest waiting fetch is due."""
+        found: float | None = self._db.execute(self._sql["waiting"]).fetchone()[0]
+        return found
+
+    def low_water(self, name: str) -> int:
+        """Return the offset before which a segment is settled."""
+        row = self._db.execute("SELECT low_water FROM segment WHERE name = ?", (name,)).fetchone()
+        return int(row[0]) if row else 0
+
+    def settled_end(self, name: str) -> int:
+        """Return an offset that a segment must reach: just past where its last settled group begins, 0 for none."""
+        row = self._db.execute(
+            "SELECT max(offset) FROM settled JOIN segment ON segment.id = settled.segment WHERE name = ?", (name,)
+        ).fetchone()
+        return 0 if row[0] is None else int(row[0]) + 1
+
+    def is_settled_group(self, segment: str, offset: int) -> bool:
+        """Say whether a group above the mark was committed."""
+        row = self._db.execute(
+            "SELECT 1 FROM settled JOIN segment ON segment.id = settled.segment WHERE name = ? AND offset = ?",
+            (segment, offset),
+        ).fetchone()
+        return row is not None
+
+    def known_payload(self, sha256: str) -> Original | None:
+        """Return the committed record that first had this payload."""
+        row = self._db.execute(
+            "SELECT record_id, url, date, name FROM payload JOIN segment s ON s.id = payload.segment WHERE sha256 = ?",
+            (bytes.fromhex(sha256),),
+        ).fetchone()
+        return Original(record_id=row[0], url=row[1], date=row[2], segment=row[3]) if row else None
+
+    def stats(self) -> Stats:
+        """Return the counts."""
+        facts = {"round": self.round}
+        lanes = {
+            lane: {state: n for state, n in zip(_COUNTED, counts, strict=True) if n}
+            for lane, *counts in self._db.execute(self._sql["lanes"], facts)
+        }
+        states = {state: sum(counts.get(state, 0) for counts in lanes.values()) for state in _COUNTED}
+        totals: dict[str, int] = dict(self._db.execute("SELECT name, n FROM total").fetchall())
+        return Stats(
+            **states,
+            blocked=self._db.execute(self._sql["blocked"], facts).fetchone()[0],
+            captures=totals.get("captures", 0),
+            attempts=totals.get("attempts", 0),
+            bytes=totals.get("bytes", 0),
+            lanes=lanes,
+            reasons=dict(
+                self._db.execute("SELECT reason, sum(n) FROM reason GROUP BY reason HAVING sum(n) > 0").fetchall()
+            ),
+            frozen=dict(self._db.execute("SELECT name, frozen_until FROM origin WHERE frozen_until > 0").fetchall()),
+            unreadable=tuple(
+                r[0] for r in self._db.execute("SELECT name FROM origin WHERE closed = 1 AND readable = 0")
+            ),
+        )
+
+    def coverage(self) -> dict[str, dict[str, int]]:
+        """Return kind → standing → count."""
+        found: dict[str, dict[str, int]] = {}
+        rows = self._db.execute(
+            "SELECT kind, standing, sum(n) FROM coverage GROUP BY kind, standing ORDER BY kind, standing DESC"
+        )
+        for kind, rank, count in rows:
+            if count:
+                found.setdefault(kind, {})[STANDINGS[rank].value] = count
+        return found
+
+    def gaps(self, kind: str | None = None) -> Iterator[Covered]:
+        """Yield what is known and not captured."""
+        rows = self._db.execute(self._sql["gaps"], {"kind": kind, "captured": RANK[Standing.CAPTURED]})
+        for found, thing, rank, day, reason, url in rows:
+            yield Covered(kind=found, id=thing, standing=STANDINGS[rank], day=day, reason=reason, url=url)
+
+    def _check_format(self) -> None:
+        found = int(self.meta_get("format") or 0)
+        if found > FORMAT:
+            self._db.close()
+            raise UsageError(f"This frontier has format {found}; this Outlast reads up to {FORMAT}: update it.")
