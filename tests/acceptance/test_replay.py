@@ -1,19 +1,12 @@
-"""Ten sampled posts replay with their media from a plain server that knows nothing but the CDXJ and the WARCs.
-
-The server sends each recorded block as it stands: if a browser could read the answer then, it can now.
-"""
+"""Ten sampled posts replay with their media from a plain server over the CDXJ, to a client and to a real browser."""
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import hashlib
 import http.client
-import json
 import random
-import re
-import socket
-import threading
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,59 +15,10 @@ from urllib.parse import urlsplit
 import pytest
 from lxml import html
 
-from crawler.warc.surt import surt
+from crawler.replicas.authority import context_for
+from crawler.replicas.parler.site import HOSTS
+from tests.acceptance.replay import Replay
 from tests.acceptance.support import segments
-
-
-class Replay:
-    """Answers from a collection's index, on a loopback port."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.lines: dict[str, dict[str, Any]] = {}
-        for index in sorted((directory / "indexes").glob("*.cdxj")):
-            if "-attempts." not in index.name:
-                for line in index.read_text().splitlines():
-                    key, _, facts = line.split(" ", 2)
-                    self.lines[key] = json.loads(facts)
-        self.missed: list[str] = []
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def serve(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self.socket.accept()
-                with client:
-                    head = b""
-                    while b"\r\n\r\n" not in head:
-                        head += client.recv(4096)
-                    target = head.split(b" ")[1].decode()
-                    host = re.search(rb"\r\n[Hh]ost: ([^\r]+)", head)
-                    assert host is not None
-                    client.sendall(self.block(f"https://{host[1].decode()}{target}"))
-
-    def block(self, url: str) -> bytes:
-        facts = self.lines.get(surt(url))
-        if facts is None:
-            self.missed.append(url)
-            return b"HTTP/1.1 404 Not Archived\r\nContent-Length: 0\r\n\r\n"
-        headers, block = self.record(facts)
-        if headers["WARC-Type"] == "revisit":
-            original = self.lines[surt(headers["WARC-Refers-To-Target-URI"])]
-            head, _, _ = block.partition(b"\r\n\r\n")
-            body = self.record(original)[1].partition(b"\r\n\r\n")[2]
-            return head + b"\r\n\r\n" + body
-        return block
-
-    def record(self, facts: dict[str, Any]) -> tuple[dict[str, str], bytes]:
-        with (self.directory / "warcs" / facts["filename"]).open("rb") as stream:
-            stream.seek(int(facts["offset"]))
-            data = gzip.decompress(stream.read(int(facts["length"])))
-        head, _, block = data.partition(b"\r\n\r\n")
-        headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
-        return headers, block[: int(headers["Content-Length"])]
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +79,30 @@ def test_every_media_file_replays_to_what_was_served(crawled: Any, replay: Repla
             seen.add(hashlib.sha256(body).hexdigest())
     assert len(seen) > 10
     assert segments(crawled[0])
+
+
+@pytest.mark.outside
+def test_a_post_with_an_image_looks_right_in_a_browser(crawled: Any, tmp_path: Path) -> None:
+    """Headless Chromium, every host mapped to the replay server, so that nothing can come from elsewhere."""
+    directory, _, _, truth = crawled
+    post = next(
+        t for t in truth if t["kind"] == "post" and t["media"] == "image" and t["text"].isascii() and not t["sensitive"]
+    )
+    server = Replay(directory, context_for(HOSTS, tmp_path))
+    picture = tmp_path / "post.png"
+    chromium = [
+        "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+        "--disable-background-networking", "--disable-component-update", "--ignore-certificate-errors", "--window-size=900,900",
+        f"--user-data-dir={tmp_path / 'profile'}", f"--host-resolver-rules=MAP * 127.0.0.1:{server.port}",
+    ]  # fmt: skip
+    shot = subprocess.run(
+        [*chromium, f"--screenshot={picture}", post["url"]], capture_output=True, timeout=90, check=False
+    )
+    page = subprocess.run(
+        [*chromium, "--dump-dom", post["url"]], capture_output=True, text=True, timeout=90, check=False
+    )
+    server.socket.close()
+    assert picture.exists(), shot.stderr[-2000:]
+    assert picture.stat().st_size > 8000
+    assert post["text"].split("\n")[0].split(" #")[0][:20] in page.stdout
+    assert not [url for url in server.missed if "parler" in url and "favicon" not in url]
