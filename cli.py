@@ -60,14 +60,14 @@ class LazyGroup(click.Group):
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Say which version this is."
 )
 def archive() -> None:
-    r"""Save a social platform's public posts and media before it goes dark.
+    """Save a social platform's public posts and media before it goes dark.
 
     \b
     archive crawl parler.com        save it; run it again to resume
     archive status parler.com       what is held, what is missing
     archive verify parler.com       prove that every byte is as it was
     archive demo                    try all of it on this machine
-    """
+    """  # noqa: D301 - click's mark for "do not wrap"
 
 
 def main(arguments: list[str] | None = None) -> None:

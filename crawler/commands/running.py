@@ -17,7 +17,7 @@ from tqdm import tqdm
 from crawler.collection import Collection, default_root
 from crawler.commands.console import Console, is_terminal, size
 from crawler.commands.crawl import PER_RUN
-from crawler.commands.status import coverage_lines, trouble
+from crawler.commands.status import coverage_facts, coverage_lines, trouble
 from crawler.config import Config
 from crawler.errors import Interrupted, UsageError
 from crawler.frontier.sqlite import SqliteFrontier
@@ -220,7 +220,7 @@ def _tell(report: Report, collection: Collection, console: Console) -> int:
     elif code == 0:
         console.say("Complete.")
     console.summary(
-        exit_code=code, captures=stats.captures, bytes=stats.bytes, coverage=report.coverage, done=stats.done,
+        exit_code=code, captures=stats.captures, bytes=stats.bytes, coverage=coverage_facts(report.coverage), done=stats.done,
         queued=stats.queued, failed=stats.failed, parked=stats.parked, excluded=stats.excluded, attempts=stats.attempts,
         recovered=report.recovered, segments=[p.name for p in collection.sealed_segments()],
         seconds=round(report.seconds, 3), error=str(error) if error else None, directory=str(collection.root),

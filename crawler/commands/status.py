@@ -55,7 +55,7 @@ def _show(collection: Collection, stats: Stats, coverage: dict[str, dict[str, in
         console.result(line)
     console.summary(
         seed=marker.seed, platform=marker.platform, running=running, captures=stats.captures, attempts=stats.attempts,
-        bytes=stats.bytes, coverage=coverage, done=stats.done, queued=stats.queued, leased=stats.leased,
+        bytes=stats.bytes, coverage=coverage_facts(coverage), done=stats.done, queued=stats.queued, leased=stats.leased,
         parked=stats.parked, failed=stats.failed, excluded=stats.excluded, reasons=stats.reasons, lanes=stats.lanes,
         segments=[path.name for path in sealed], segment_bytes=held,
     )  # fmt: skip
@@ -69,7 +69,22 @@ def coverage_lines(platform: str, coverage: dict[str, dict[str, int]]) -> list[s
     return [_line(kind, coverage[kind]) for kind in sorted(coverage, key=lambda kind: (order.get(kind, 99), kind))]
 
 
+def coverage_facts(coverage: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
+    """Return kind → known, captured, missing and whatever else there is, for programs; ``known`` is the total."""
+    return {
+        kind: {
+            "captured": 0,
+            "missing": 0,
+            **{("queued" if standing == "known" else standing): n for standing, n in counts.items()},
+            "known": sum(n for standing, n in counts.items() if standing != "vacant"),
+        }
+        for kind, counts in coverage.items()
+    }
+
+
 def _line(kind: str, counts: dict[str, int]) -> str:
+    if set(counts) == {"excluded"}:
+        return f"  {kind:<10} {counts['excluded']:>9,} noted, outside this crawl"
     total = sum(n for standing, n in counts.items() if standing != "vacant")
     others = ", ".join(f"{n:,} {standing}" for standing, n in counts.items() if n and standing != "captured")
     return f"  {kind:<10} {counts.get('captured', 0):>9,} of {total:,} captured{f'  ({others})' if others else ''}"
