@@ -12,9 +12,11 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,7 @@ from crawler.admission import Admission
 from crawler.capture import spool
 from crawler.collection import OPEN_SUFFIX
 from crawler.errors import Damaged, DiskFull, Interrupted, OutlastError, TimeUp
+from crawler.frontier.reader import disk_fault
 from crawler.frontier.remote import (
     Ask,
     Call,
@@ -226,12 +229,16 @@ class Supervisor:
             await serve(worker.wire, lambda call: self._answer(worker, call))
         except ConnectionError:
             return
-        except OSError as e:
-            self.stop(DiskFull(f"The frontier cannot be written: {e.strerror}."))
+        except OutlastError as e:
+            self._abandon(worker, e)
         except Exception as e:
             log.exception("the supervisor failed to answer %s", worker.name)
-            self.stop(OutlastError(f"{type(e).__name__}: {e}; see {self.collection.log}."))
-            worker.process.kill()
+            self._abandon(worker, OutlastError(f"{type(e).__name__}: {e}; see {self.collection.log}."))
+
+    def _abandon(self, worker: _Worker, error: OutlastError) -> None:
+        """End the run and a worker that nobody answers any more; what it has not committed is in its segments."""
+        self.stop(error)
+        worker.process.kill()
 
     async def _answer(self, worker: _Worker, call: Call) -> Reply:
         match call:
@@ -306,7 +313,8 @@ class Supervisor:
             self.stop(DiskFull(f"{name} could not be sealed: {e.strerror}."))
             return
         self._sealed += sealed
-        await self._call(self.frontier.set_segment_state, name, "sealed" if sealed else "removed")
+        with suppress(DiskFull):  # the file's own name says that it is sealed
+            await self._call(self.frontier.set_segment_state, name, "sealed" if sealed else "removed")
 
     # Watching
 
@@ -383,7 +391,8 @@ class Supervisor:
             await worker.process.wait()
             await worker.serving
             worker.wire.close()
-        await self._call(self.frontier.reset_leases)
+        with suppress(DiskFull):  # the next start does the same
+            await self._call(self.frontier.reset_leases)
         await self._seal_rest()
         while self._sealing:
             await asyncio.wait(self._sealing)
@@ -418,7 +427,10 @@ class Supervisor:
 
     async def _call(self, function: Callable[..., Any], *args: Any) -> Any:
         """Run a frontier verb in the one thread that may write it."""
-        return await asyncio.get_running_loop().run_in_executor(self._db, function, *args)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._db, function, *args)
+        except sqlite3.Error as e:
+            raise disk_fault(self.collection.frontier, e) from e
 
 
 def interrupted() -> Interrupted:

@@ -220,7 +220,8 @@ def _tell(report: Report, collection: Collection, console: Console) -> int:
     elif code == 0:
         console.say("Complete.")
     console.summary(
-        exit_code=code, captures=stats.captures, bytes=stats.bytes, coverage=coverage_facts(report.coverage), done=stats.done,
+        exit_code=code, captures=stats.captures, bytes=stats.bytes, coverage=coverage_facts(report.coverage),
+        done=stats.done,
         queued=stats.queued, failed=stats.failed, parked=stats.parked, excluded=stats.excluded, attempts=stats.attempts,
         recovered=report.recovered, segments=[p.name for p in collection.sealed_segments()],
         seconds=round(report.seconds, 3), error=str(error) if error else None, directory=str(collection.root),
@@ -240,4 +241,5 @@ def log_to(collection: Collection) -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
     root.propagate = False
+    logging.raiseExceptions = False  # a full disk must not fill the terminal with complaints of the log
     log.info("begin: %s", " ".join(sys.argv))

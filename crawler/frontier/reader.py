@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from crawler.errors import UsageError
+from crawler.errors import DiskFull, OutlastError, UsageError
 from crawler.frontier.interface import Stats
 from crawler.model import Covered, Gate, Original, Standing
 
@@ -34,6 +34,14 @@ def _queries() -> dict[str, str]:
     }
 
 
+def disk_fault(place: object, error: sqlite3.Error) -> OutlastError:
+    """Return what a person should hear of a database error: the disk is full or failing, or the file is no good."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}:
+        return DiskFull(f"{place} cannot be written ({error}); make room and run the same command again.")
+    return UsageError(f"{place} cannot be used: {error}.")
+
+
 class FrontierReader:
     """A frontier's file, opened to be read. Raises UsageError where a newer Outlast made it, or it is damaged."""
 
@@ -42,7 +50,7 @@ class FrontierReader:
             self._connect(f"file:{path}?mode=ro", uri=True)
             self._check_format()
         except sqlite3.DatabaseError as e:
-            raise UsageError(f"{path} cannot be read: {e}.") from e
+            raise disk_fault(path, e) from e
 
     def _connect(self, place: str, *, uri: bool = False) -> None:
         self._sql = _queries()

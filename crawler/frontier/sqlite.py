@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from crawler.errors import UsageError
 from crawler.failpoint import failpoint
-from crawler.frontier.reader import FORMAT, RANK, FrontierReader
+from crawler.frontier.reader import FORMAT, RANK, FrontierReader, disk_fault
 from crawler.frontier.states import may
 from crawler.model import REVISIT_MIN_BYTES, Covered, Fetch, Gate, Lease, Leased, Settlement, Standing, State
 from crawler.url import origin
@@ -46,7 +45,7 @@ class SqliteFrontier(FrontierReader):
             self._prepare()
             self._check_format()
         except sqlite3.DatabaseError as e:
-            raise UsageError(f"{path} cannot be used: {e}.") from e
+            raise disk_fault(path, e) from e
         self._origins: dict[str, int] = {}
         self._buckets: dict[tuple[str, int, str, int], int] = {}
         self._segments: dict[str, int] = {}
@@ -447,7 +446,8 @@ class SqliteFrontier(FrontierReader):
             self._count()
             self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # SQLite itself rolls back where the disk is full
+                self._db.execute("ROLLBACK")
             # Ids handed out inside the transaction never came to be.
             for cache in (
                 self._origins,
