@@ -17,14 +17,14 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 from crawler.admission import Admission
 from crawler.capture import spool
 from crawler.collection import OPEN_SUFFIX
-from crawler.errors import Damaged, DiskFull, Interrupted, OutlastError, TimeUp
+from crawler.errors import Damaged, DiskFull, OutlastError, TimeUp
 from crawler.frontier.reader import disk_fault
 from crawler.frontier.remote import (
     Ask,
@@ -92,7 +92,6 @@ class _Worker:
     serving: asyncio.Task[None]
     committed: bool = False
     failed: OutlastError | None = None
-    tokens: set[int] = field(default_factory=set)
 
 
 class Supervisor:
@@ -431,11 +430,6 @@ class Supervisor:
             return await asyncio.get_running_loop().run_in_executor(self._db, function, *args)
         except sqlite3.Error as e:
             raise disk_fault(self.collection.frontier, e) from e
-
-
-def interrupted() -> Interrupted:
-    """Return the error of a run that the user stopped."""
-    return Interrupted()
 
 
 def _error(failed: Failed) -> OutlastError:

@@ -18,9 +18,6 @@ MOVES: dict[State, frozenset[State]] = {
     State.EXCLUDED: frozenset({State.QUEUED}),
 }
 
-#: States that end a fetch's work in this round.
-FINAL = frozenset({State.DONE, State.FAILED, State.PARKED, State.EXCLUDED})
-
 
 def may(old: State, new: State) -> bool:
     """Say whether a fetch may move from one state to another."""

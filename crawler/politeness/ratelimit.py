@@ -47,9 +47,6 @@ class Advice:
     why: str = ""
 
 
-NOTHING = Advice()
-
-
 @dataclass(frozen=True, slots=True)
 class _Window:
     remaining: int | None = None

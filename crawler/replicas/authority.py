@@ -1,7 +1,8 @@
-"""A certificate authority for one replica: made once a state directory, good for loopback and nothing else."""
+"""A certificate authority for one replica: made once a state directory, good for its hosts and nothing else."""
 
 from __future__ import annotations
 
+import json
 import ssl
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -15,19 +16,23 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+_DAYS = 3650
+
 
 def context_for(hosts: Sequence[str], state: Path) -> ssl.SSLContext:
     """Return a server context for these hosts; ``state/ca.pem`` is what a client must trust."""
-    chain, key_path = state / "server.pem", state / "server.key"
-    if not chain.exists():
-        _make(hosts, state / "ca.pem", chain, key_path)
+    chain, key, named = state / "server.pem", state / "server.key", state / "hosts.json"
+    if not named.exists() or json.loads(named.read_text()) != list(hosts):
+        _make(hosts, state / "ca.pem", chain, key)
+        named.write_text(json.dumps(list(hosts)))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(chain, key_path)
+    context.load_cert_chain(chain, key)
     context.set_alpn_protocols(["http/1.1"])
     return context
 
 
-def _make(hosts: Sequence[str], ca_path: Path, chain: Path, key_path: Path) -> None:
+def _make(hosts: Sequence[str], ca: Path, chain: Path, key_path: Path) -> None:
+    """Make an authority, forget its key, and keep what it signed."""
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name = _name("Outlast replica authority")
     authority = (
@@ -47,8 +52,9 @@ def _make(hosts: Sequence[str], ca_path: Path, chain: Path, key_path: Path) -> N
         .sign(ca_key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
-    ca_path.write_bytes(authority.public_bytes(pem))
+    key_path.touch(mode=0o600)
     key_path.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    ca.write_bytes(authority.public_bytes(pem))
     chain.write_bytes(leaf.public_bytes(pem) + authority.public_bytes(pem))
 
 
@@ -67,5 +73,6 @@ def _certificate(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePub
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key)
-        .serial_number(x509.random_serial_number()).not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=30))
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=_DAYS))
     )  # fmt: skip

@@ -6,14 +6,17 @@ A keyed Feistel network over the bits needed, walked until the result is in rang
 from __future__ import annotations
 
 import hashlib
+import re
 import string
 
 BASE62 = string.digits + string.ascii_letters
+_TURNS = 4
+_HEX32 = re.compile("[0-9a-f]{32}")
 
 
 def keyed(seed: int, *parts: object) -> int:
-    """Return a number that depends on all parts and nothing else."""
-    text = "\0".join(str(part) for part in (seed, *parts))
+    """Return a number of 64 bits that depends on all parts and nothing else."""
+    text = "\0".join(map(str, (seed, *parts)))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
@@ -24,13 +27,13 @@ class Disguise:
         self._size = size
         self._half = (max(size - 1, 1).bit_length() + 1) // 2
         self._mask = (1 << self._half) - 1
-        self._keys = [f"{seed}/{name}/{turn}".encode() for turn in range(4)]
+        self._keys = [f"{seed}/{name}/{turn}".encode() for turn in range(_TURNS)]
 
     def hide(self, number: int) -> int:
         """Return what stands for a number."""
-        number = self._turn(number, self._keys)
+        number = self._turn(number)
         while number >= self._size:
-            number = self._turn(number, self._keys)
+            number = self._turn(number)
         return number
 
     def find(self, hidden: int) -> int:
@@ -40,9 +43,9 @@ class Disguise:
             hidden = self._back(hidden)
         return hidden
 
-    def _turn(self, number: int, keys: list[bytes]) -> int:
+    def _turn(self, number: int) -> int:
         left, right = number >> self._half, number & self._mask
-        for key in keys:
+        for key in self._keys:
             left, right = right, left ^ self._round(key, right)
         return left << self._half | right
 
@@ -64,9 +67,13 @@ class Hex32(Disguise):
         super().__init__(seed, name, 1 << 128)
 
     def text(self, number: int) -> str:
+        """Return the id of a number."""
         return f"{self.hide(number):032x}"
 
     def number(self, text: str) -> int:
+        """Return the number of an id. Raises ValueError for what is none."""
+        if not _HEX32.fullmatch(text):
+            raise ValueError(f"no id of 32 hexadecimal digits: {text[:40]!r}")
         return self.find(int(text, 16))
 
 
@@ -78,6 +85,7 @@ class Base62(Disguise):
         self._width = width
 
     def text(self, number: int) -> str:
+        """Return the id of a number."""
         value, digits = self.hide(number), []
         for _ in range(self._width):
             value, digit = divmod(value, 62)

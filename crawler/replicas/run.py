@@ -15,16 +15,21 @@ from urllib.request import Request, urlopen
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+#: Seconds: counting a world of a million posts takes its time.
+_PATIENCE = 3600
+
 
 class Running:
-    """A replica that answers on ``port``; ``ca`` is what its clients must trust."""
+    """A replica that answers on ``port``; ``ca`` is what its clients must trust (None where it speaks plain HTTP)."""
 
     def __init__(self, facts: dict[str, Any]) -> None:
         self.port: int = facts["port"]
+        self.http_port: int = facts["http_port"]
+        self.control_port: int = facts["control_port"]
         self.pid: int = facts["pid"]
+        self.hosts: list[str] = facts["hosts"]
         self.state = Path(facts["state"])
         self.ca = Path(facts["ca"]) if facts["ca"] else None
-        self._control = f"http://127.0.0.1:{facts['control_port']}"
 
     @property
     def url(self) -> str:
@@ -32,29 +37,63 @@ class Running:
         return f"http://127.0.0.1:{self.port}/"
 
     def truth(self) -> dict[str, Any]:
-        """Return what it has, counted."""
+        """Return what it has, counted: ``public``, ``private`` and ``gone`` by kind, and ``furniture``."""
         found: dict[str, Any] = json.loads(self.control("/truth"))
         return found
 
     def things(self) -> Iterator[dict[str, Any]]:
         """Yield what it has, thing by thing."""
-        return (json.loads(line) for line in self.control("/truth.jsonl").splitlines())
+        with urlopen(self._at("/truth.jsonl"), timeout=_PATIENCE) as answer:  # noqa: S310 - loopback
+            yield from map(json.loads, answer)
+
+    def nmin(self) -> dict[str, Any]:
+        """Return the least requests that get everything public once: ``total``, and ``by_kind``."""
+        found: dict[str, Any] = json.loads(self.control("/nmin"))
+        return found
+
+    def stats(self) -> dict[str, Any]:
+        """Return exchanges so far, open connections, the clock, whether it is up, and the faults."""
+        found: dict[str, Any] = json.loads(self.control("/stats"))
+        return found
 
     def ledger(self) -> list[dict[str, Any]]:
-        """Return what it received and sent so far."""
+        """Return what it received and sent so far, one dict an exchange (see ledger.py)."""
         path = Path(self.control("/ledger").decode())
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
+    def faults(self, text: str = "") -> None:
+        """Replace its faults; without an argument it behaves again."""
+        self.control("/faults", text.encode())
+
+    def clock(self, moment: str) -> None:
+        """Set its clock to an ISO time."""
+        self.control("/clock", moment.encode())
+
+    def down(self) -> None:
+        """Make it refuse connections."""
+        self.control("/down", b"")
+
+    def up(self) -> None:
+        """Make it accept connections again."""
+        self.control("/up", b"")
+
     def control(self, target: str, body: bytes | None = None) -> bytes:
-        """Ask its control port."""
-        with urlopen(Request(self._control + target, data=body), timeout=60) as answer:  # noqa: S310 - loopback
+        """Ask its control port; a body, even an empty one, makes it a POST. See control.py."""
+        with urlopen(Request(self._at(target), data=body), timeout=_PATIENCE) as answer:  # noqa: S310 - loopback
             data: bytes = answer.read()
         return data
+
+    def _at(self, target: str) -> str:
+        return f"http://127.0.0.1:{self.control_port}{target}"
 
 
 @contextmanager
 def running(name: str, **options: object) -> Iterator[Running]:
-    """Start ``crawler.replicas.<name>`` with these options, and end it afterwards."""
+    """Start ``crawler.replicas.<name>`` with these options, and end it afterwards.
+
+    An option is a flag of the replica's command: ``http_port=0`` is ``--http-port 0``. The state directory is removed
+    at the end unless ``state`` was given. Raises RuntimeError if it does not start.
+    """
     home = str(Path(__file__).parent.parent.parent)
     path = os.pathsep.join(p for p in (home, os.environ.get("PYTHONPATH")) if p)
     arguments = [part for key, value in options.items() for part in (f"--{key.replace('_', '-')}", str(value))]
@@ -63,7 +102,6 @@ def running(name: str, **options: object) -> Iterator[Running]:
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path}, start_new_session=True,
     ) as process:  # fmt: skip
         assert process.stdout is not None
-        assert process.stdin is not None
         line = process.stdout.readline()
         if not line:
             raise RuntimeError(f"the replica {name} did not start")
@@ -71,7 +109,17 @@ def running(name: str, **options: object) -> Iterator[Running]:
         try:
             yield replica
         finally:
-            process.stdin.close()
-            process.wait(timeout=30)
+            _end(process)
             if "state" not in options:
                 shutil.rmtree(replica.state, ignore_errors=True)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Close its standard input, which ends it; kill it if that does not."""
+    assert process.stdin is not None
+    process.stdin.close()
+    try:
+        process.wait(timeout=15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

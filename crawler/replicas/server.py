@@ -1,287 +1,270 @@
-"""The server under every replica: exact bytes out, an exact ledger of what went both ways, faults on demand.
-
-A *site* is a function from a Request to an Answer. The server frames the answer (Content-Length or chunks, gzip or
-not) the same way every time for the same URL, and can be told to misbehave.
-"""
+"""The server under every replica: answers a site's requests byte for byte, writes them down, misbehaves on demand."""
 
 from __future__ import annotations
 
 import asyncio
-import gzip
-import hashlib
-import json
-import os
-import signal
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
-from threading import Thread
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+from crawler.replicas.exchange import Answer, Clock, Request, frame, http_date, parse
 
 if TYPE_CHECKING:
     import ssl
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
-    from crawler.replicas.faults import Faults
+    from crawler.replicas.faults import Fault, Faults
+    from crawler.replicas.ledger import Entry, Ledger
 
-CHUNK_EXTENSION = b";kettle=on"
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One request as it came."""
-
-    method: str
-    host: str
-    target: str
-    headers: dict[str, str]
-    body: bytes = b""
+GONE = Answer(
+    200,
+    b'<?xml version="1.0" encoding="UTF-8"?>\n'
+    b"<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>",
+    "application/xml",
+)
+#: Slow answers come in this many pieces a second.
+_BEATS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a site answers, before it is framed. ``vary``: the framing may differ from URL to URL (for HTML)."""
+class Site(Protocol):
+    """What is served. Everything about it is a function of its seed and the clock."""
 
-    status: int = 200
-    body: bytes = b""
-    content_type: str = "text/html; charset=utf-8"
-    headers: tuple[tuple[str, str], ...] = ()
-    vary: bool = False
+    @property
+    def hosts(self) -> Sequence[str]:
+        """Names it answers to, over TLS; empty for a site that answers to any, over plain HTTP."""
 
+    @property
+    def stores(self) -> frozenset[str]:
+        """Those of the names that are object stores, which may lose what they hold."""
 
-Site = Callable[[Request], Answer]
-_REASONS = {
-    200: "OK",
-    301: "Moved Permanently",
-    302: "Found",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    429: "Too Many Requests",
-    502: "Bad Gateway",
-}
+    @property
+    def login(self) -> str:
+        """Where a login wall sends strangers."""
 
+    def answer(self, request: Request) -> Answer:
+        """Return the answer to a request."""
 
-def frame(request: Request, answer: Answer, date: str) -> bytes:
-    """Return the exact bytes of an answer: a function of URL and answer alone."""
-    turn = (
-        hashlib.blake2b(f"{request.host}{request.target}".encode(), digest_size=2).digest()[0] if answer.vary else 255
-    )
-    body = answer.body
-    lines = [f"HTTP/1.1 {answer.status} {_REASONS.get(answer.status, 'Status')}", f"Date: {date}", "Server: nginx"]
-    lines.append(f"{'content-type' if turn % 5 == 0 else 'Content-Type'}: {answer.content_type}")
-    lines += [f"{name}: {value}" for name, value in answer.headers]
-    if turn % 7 == 0:
-        lines += ["Vary: Accept-Encoding", "Vary: Origin"]
-    if turn < 80 and "gzip" in request.headers.get("accept-encoding", ""):
-        body = gzip.compress(body, 6, mtime=0)
-        lines.append("Content-Encoding: gzip")
-    chunked = turn < 130
-    lines.append("Transfer-Encoding: chunked" if chunked else f"Content-Length: {len(body)}")
-    head = "\r\n".join([*lines, "Connection: keep-alive", "", ""]).encode("latin-1")
-    if request.method == "HEAD":
-        return head
-    return head + (_chunks(body, turn) if chunked else body)
+    def things(self) -> Iterator[dict[str, Any]]:
+        """Yield everything there is: ``kind``, ``id``, ``url``, ``public``, and what its page says."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return what else is worth knowing of it as a whole."""
+
+    def overhead(self) -> dict[str, int]:
+        """Return, by kind, the least requests it takes to find things, on top of one for each thing's URL."""
 
 
-def _chunks(body: bytes, turn: int) -> bytes:
-    size, parts = 200 + turn * 37, []
-    for at in range(0, len(body), size):
-        piece = body[at : at + size]
-        parts.append(b"%x%s\r\n%s\r\n" % (len(piece), CHUNK_EXTENSION if turn % 3 == 0 else b"", piece))
-    parts.append(b"0\r\nX-Trailer: tea\r\n\r\n" if turn % 4 == 0 else b"0\r\n\r\n")
-    return b"".join(parts)
-
-
-@dataclass(slots=True)
-class Ledger:
-    """What went over the wire, one line an exchange."""
-
-    path: Path
-    whole: bool = False
-    lines: list[str] = field(default_factory=list)
-
-    def enter(self, request: Request, sent: bytes, received: bytes, status: int, *, complete: bool) -> None:
-        """Add one exchange."""
-        facts: dict[str, Any] = {
-            "host": request.host, "method": request.method, "target": request.target, "status": status, "complete": complete,
-            "request_sha256": hashlib.sha256(received).hexdigest(), "request_bytes": len(received),
-            "response_sha256": hashlib.sha256(sent).hexdigest(), "response_bytes": len(sent),
-        }  # fmt: skip
-        if self.whole:
-            facts |= {"request": received.decode("latin-1"), "response": sent.decode("latin-1")}
-        self.lines.append(json.dumps(facts))
-        if len(self.lines) >= 1000:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what is held."""
-        with self.path.open("a") as out:
-            out.writelines(line + "\n" for line in self.lines)
-        self.lines.clear()
-
-
+@dataclass
 class Replica:
-    """A site being served."""
+    """A site with its clock, its books and its bad habits, and where it is being served."""
 
-    def __init__(
-        self, site: Site, *, date: Callable[[], str], ledger: Ledger, faults: Faults, latency: float = 0.0
-    ) -> None:
-        self.site = site
-        self.date = date
-        self.ledger = ledger
-        self.faults = faults
-        self.latency = latency
+    site: Site
+    clock: Clock
+    ledger: Ledger
+    faults: Faults
+    #: Seconds added to every answer.
+    latency: float
+    #: Scheme → (port, TLS context); what port 0 turns into is kept.
+    doors: dict[str, tuple[int, ssl.SSLContext | None]]
+
+    connections: set[Connection] = field(default_factory=set)
+    _listeners: list[asyncio.Server] = field(default_factory=list)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it accepts connections."""
+        return bool(self._listeners)
+
+    async def up(self) -> None:
+        """Accept connections."""
+        if self.is_up:
+            return
+        loop = asyncio.get_running_loop()
+        for scheme, (port, context) in self.doors.items():
+            listener = await loop.create_server(
+                lambda scheme=scheme: Connection(self, scheme), "127.0.0.1", port, ssl=context, backlog=512
+            )
+            self.doors[scheme] = (listener.sockets[0].getsockname()[1], context)
+            self._listeners.append(listener)
+
+    def down(self) -> None:
+        """Refuse connections from now on, and reset those there are."""
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
+        for connection in tuple(self.connections):
+            connection.reset()
+
+    def answer(self, request: Request, scheme: str) -> Answer:
+        """Return what the site says, faults apart but for lost objects."""
+        if scheme == "http" and "https" in self.doors:
+            where = f"https://{request.host}{request.target}"
+            return Answer(301, b"", headers=(("Location", where),))
+        if self.site.hosts and request.host not in self.site.hosts:
+            return Answer(421, b"no such host here\n", "text/plain")
+        if request.method not in {"GET", "HEAD"}:
+            return Answer(405, b"", "text/plain", (("Allow", "GET, HEAD"),))
+        if request.host in self.site.stores and self.faults.is_gone(request.host, request.path):
+            return GONE
+        return self.site.answer(request)
 
 
 class Connection(asyncio.Protocol):
     """One client connection: requests in order, answers in order."""
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, scheme: str) -> None:
         self._replica = replica
+        self._scheme = scheme
         self._buffer = b""
         self._busy: asyncio.Task[None] | None = None
+        self._may_write = asyncio.Event()
+        self._may_write.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._replica.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._replica.connections.discard(self)
+        if self._busy is not None:
+            self._busy.cancel()
+
+    def pause_writing(self) -> None:
+        self._may_write.clear()
+
+    def resume_writing(self) -> None:
+        self._may_write.set()
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
         if self._busy is None:
             self._next()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._busy is not None:
-            self._busy.cancel()
+    def reset(self) -> None:
+        """End it without a word."""
+        self._transport.abort()
 
     def _next(self) -> None:
-        """Answer the next whole request; at once where nothing delays it."""
-        while (found := self._take()) is not None:
-            request, raw = found
+        """Answer the whole requests there are; at once where nothing delays them."""
+        while not self._transport.is_closing():
+            try:
+                found = parse(self._buffer)
+            except ValueError:
+                self._refuse()
+                return
+            if found is None:
+                return
+            request, size = found
+            raw, self._buffer = self._buffer[:size], self._buffer[size:]
+            entry = self._replica.ledger.begin(request, raw, self._scheme)
             fault = self._replica.faults.draw(request.host, request.target)
-            if fault is None and not self._replica.latency:
-                self._send(request, raw)
-                continue
-            self._busy = asyncio.get_running_loop().create_task(self._slowly(request, raw, fault))
-            return
+            if fault is not None or self._replica.latency:
+                self._later(request, entry, fault)
+                return
+            answer = self._replica.answer(request, self._scheme)
+            if answer.flow is not None and request.method == "GET":
+                self._later(request, entry, None)
+                return
+            self._send(request, answer, entry)
 
-    async def _slowly(self, request: Request, raw: bytes, fault: tuple[str, str] | None) -> None:
-        await asyncio.sleep(self._replica.latency)
-        if fault is None:
-            self._send(request, raw)
-        else:
-            await self._misbehave(request, raw, *fault)
-        self._busy = None
+    def _send(self, request: Request, answer: Answer, entry: Entry) -> None:
+        """Send a whole answer in one piece."""
+        head, body = frame(request, answer, self._replica.clock.date)
+        self._write(head + body, entry)
+        self._end(request, answer, entry)
+
+    def _end(self, request: Request, answer: Answer, entry: Entry) -> None:
+        entry.status = answer.status
+        self._replica.ledger.enter(entry, complete=True)
+        if request.is_last:
+            self._transport.close()
+
+    def _write(self, data: bytes, entry: Entry, *, copied: bool = True) -> None:
+        self._transport.write(data)
+        entry.add(data, copied=copied)
+
+    def _refuse(self) -> None:
+        """Answer what is no request, and hang up."""
+        request = Request("", "", "", {"connection": "close"})
+        entry = self._replica.ledger.begin(request, self._buffer, self._scheme)
+        self._buffer = b""
+        self._send(request, Answer(400, b"bad request\n", "text/plain"), entry)
+
+    def _later(self, request: Request, entry: Entry, fault: Fault | None) -> None:
+        self._busy = asyncio.get_running_loop().create_task(self._slowly(request, entry, fault))
+
+    async def _slowly(self, request: Request, entry: Entry, fault: Fault | None) -> None:
+        """Answer in a task of its own: late, in pieces, wrongly, or not at all."""
+        entry.fault = fault.kind if fault else None
+        try:
+            if self._replica.latency:
+                await asyncio.sleep(self._replica.latency)
+            await (self._stream(request, entry) if fault is None else self._misbehave(request, entry, fault))
+        except asyncio.CancelledError:
+            self._replica.ledger.enter(entry, complete=False)  # the client went away
+            raise
+        except Exception:
+            self.reset()  # better no answer than none for ever
+            raise
+        finally:
+            self._busy = None
         self._next()
 
-    def _take(self) -> tuple[Request, bytes] | None:
-        end = self._buffer.find(b"\r\n\r\n") + 4
-        if end < 4:
-            return None
-        first, *lines = self._buffer[: end - 4].decode("latin-1").split("\r\n")
-        headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        size = int(headers.get("content-length", 0))
-        if len(self._buffer) < end + size:
-            return None
-        raw, self._buffer = self._buffer[: end + size], self._buffer[end + size :]
-        method, target, _ = first.split(" ", 2)
-        return Request(method, headers.get("host", "").split(":")[0].lower(), target, headers, raw[end:]), raw
+    async def _stream(self, request: Request, entry: Entry, pace: float = 0.0, share: float = 1.0) -> None:
+        """Send an answer piece by piece: at most ``pace`` bytes a second, at most that share of its bytes."""
+        answer = self._replica.answer(request, self._scheme)
+        head, body = frame(request, answer, self._replica.clock.date)
+        entry.status = answer.status
+        flow = answer.flow if request.method == "GET" else None
+        left = int((len(head) + (flow.length if flow else len(body))) * share)
+        for piece in self._pieces(head + body, answer, flow is not None, pace):
+            await self._may_write.wait()
+            self._write(piece[:left], entry, copied=flow is None or entry.sent < len(head))
+            left -= len(piece)
+            if left <= 0:
+                break
+            await asyncio.sleep(1 / _BEATS if pace else 0)
+        if share == 1:
+            self._end(request, answer, entry)
 
-    def _send(self, request: Request, raw: bytes, answer: Answer | None = None) -> None:
-        answer = answer or self._replica.site(request)
-        sent = frame(request, answer, self._replica.date())
-        self._transport.write(sent)
-        self._replica.ledger.enter(request, sent, raw, answer.status, complete=True)
+    @staticmethod
+    def _pieces(start: bytes, answer: Answer, flows: bool, pace: float) -> Iterator[bytes]:
+        size = max(int(pace / _BEATS), 1) if pace else 1 << 16
+        yield from (start[at : at + size] for at in range(0, len(start), size))
+        if flows and answer.flow is not None:
+            yield from answer.flow.pieces()
 
-    async def _misbehave(self, request: Request, raw: bytes, kind: str, argument: str) -> None:
-        if kind in {"429", "502"}:
-            headers = (("Retry-After", argument or "1"),) if kind == "429" else ()
-            self._send(request, raw, Answer(int(kind), b"not now\n", "text/plain", headers))
-        elif kind == "s3xml":
-            self._send(
-                request,
-                raw,
-                Answer(
-                    200,
-                    b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>NoSuchKey</Code></Error>',
-                    "application/xml",
-                ),
-            )
-        elif kind == "login":
-            self._send(request, raw, Answer(302, b"", headers=(("Location", "https://parler.com/auth/access"),)))
-        elif kind == "stall":
-            await asyncio.sleep(float(argument or 30))
-            self._send(request, raw)
+    async def _misbehave(self, request: Request, entry: Entry, fault: Fault) -> None:
+        argument = float(fault.argument or 0) if fault.kind in {"stall", "slow", "cut", "reset"} else 0.0
+        if fault.kind == "stall":
+            await asyncio.sleep(argument or 30)
+            await self._stream(request, entry)
+        elif fault.kind == "slow":
+            await self._stream(request, entry, pace=argument or 1000)
+        elif fault.kind in {"cut", "reset"}:
+            await self._break_off(request, entry, argument or (0.6 if fault.kind == "cut" else 0.0), fault.kind)
+        elif fault.kind == "dark":
+            self._replica.ledger.enter(entry, complete=False)
+            self._replica.down() if not fault.host else self.reset()
         else:
-            sent = frame(request, self._replica.site(request), self._replica.date())
-            cut = b"" if kind == "reset" else sent[: max(len(sent) * 2 // 3, 1)]
-            self._transport.write(cut)
-            self._replica.ledger.enter(request, cut, raw, 0, complete=False)
-            await asyncio.sleep(0.01)
-            self._transport.abort() if kind == "reset" else self._transport.close()
+            self._send(request, self._instead(fault), entry)
 
+    async def _break_off(self, request: Request, entry: Entry, share: float, kind: str) -> None:
+        """Send a part of an answer, then close the connection or reset it."""
+        if share:
+            await self._stream(request, entry, share=min(share, 0.99))
+            await asyncio.sleep(0.02)  # a reset overtakes what is still on its way
+        self._replica.ledger.enter(entry, complete=False)
+        self._transport.close() if kind == "cut" else self.reset()
 
-async def serve(
-    replica: Replica,
-    *,
-    port: int,
-    context: ssl.SSLContext | None,
-    state: Path,
-    control: Callable[[str, str, bytes], bytes | None],
-    facts: dict[str, Any],
-) -> None:
-    """Serve until standard input closes or SIGTERM comes; print one JSON line when ready."""
-    loop = asyncio.get_running_loop()
-    done = asyncio.Event()
-    server = await loop.create_server(lambda: Connection(replica), "127.0.0.1", port, ssl=context, backlog=512)
-    controls = await asyncio.start_server(lambda r, w: _control(r, w, replica, server, control), "127.0.0.1", 0)
-    loop.add_signal_handler(signal.SIGTERM, done.set)
-    Thread(target=_until_closed, args=(loop, done), daemon=True).start()
-    ready = {
-        "port": server.sockets[0].getsockname()[1], "control_port": controls.sockets[0].getsockname()[1],
-        "ca": str(state / "ca.pem") if context else None, "state": str(state), **facts,
-    }  # fmt: skip
-    print(json.dumps(ready), flush=True)
-    await done.wait()
-    replica.ledger.flush()
-    server.close()
-    controls.close()
-
-
-def _until_closed(loop: asyncio.AbstractEventLoop, done: asyncio.Event) -> None:
-    """Wait, in a thread because not every kind of standard input can be polled, until it closes."""
-    while os.read(0, 1024):
-        pass
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(done.set)
-
-
-async def _control(
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-    replica: Replica,
-    server: asyncio.Server,
-    control: Callable[[str, str, bytes], bytes | None],
-) -> None:
-    """Answer the test that drives the replica: /ledger, /faults, /down, and what the replica itself knows."""
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-    method, target, _ = head.split(" ", 2)
-    length = next(
-        (int(line.split(":")[1]) for line in head.lower().split("\r\n") if line.startswith("content-length:")), 0
-    )
-    body = await reader.readexactly(length)
-    out: bytes | None = b"ok"
-    if target == "/ledger":
-        replica.ledger.flush()
-        out = str(replica.ledger.path).encode()
-    elif target == "/faults":
-        replica.faults.set(body.decode())
-    elif target == "/down":
-        server.close()
-    else:
-        out = control(method, target, body)
-    status = "200 OK" if out is not None else "404 Not Found"
-    writer.write(f"HTTP/1.0 {status}\r\nContent-Length: {len(out or b'')}\r\n\r\n".encode() + (out or b""))
-    await writer.drain()
-    writer.close()
+    def _instead(self, fault: Fault) -> Answer:
+        """Return what is said in place of the answer."""
+        if fault.kind == "login":
+            return Answer(302, b"", headers=(("Location", fault.argument or self._replica.site.login),))
+        if fault.kind != "429":
+            return Answer(int(fault.kind), b"<html><body><h1>Bad gateway</h1></body></html>")
+        seconds = int(fault.argument.removeprefix("date") or 1)
+        later = self._replica.clock.moment + timedelta(seconds=seconds)
+        wait = http_date(later) if fault.argument.startswith("date") else str(seconds)
+        return Answer(429, b"slow down\n", "text/plain", (("Retry-After", wait),))

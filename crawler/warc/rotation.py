@@ -38,7 +38,6 @@ class OpenSegment:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     #: Users between choosing this segment and having written to it; it may not close under them.
     users: int = 0
-    retired: bool = False
 
     @property
     def low_water(self) -> int:
@@ -126,16 +125,10 @@ class Segments:
         for kind, segment in list(self._current.items()):
             if everything or self._is_due(segment):
                 self._retired.append(self._current.pop(kind))
-                segment.retired = True
         for segment in [s for s in self._retired if not s.pending and not s.users]:
             self._retired.remove(segment)
             await asyncio.to_thread(segment.writer.close)
             await self._closed(segment.name)
-
-    def abandon(self) -> None:
-        """Close the files as they are; recovery reads them at the next start."""
-        for segment in (*self._current.values(), *self._retired):
-            segment.writer.close()
 
     def _is_due(self, segment: OpenSegment) -> bool:
         return segment.end >= self._max_bytes or time.monotonic() - segment.opened >= self._max_age
@@ -144,7 +137,6 @@ class Segments:
         async with self._opening:
             segment = self._current.get(kind)
             if segment is not None and self._is_due(segment):
-                segment.retired = True
                 self._retired.append(self._current.pop(kind))
                 segment = None
             if segment is None:

@@ -1,1 +1,1 @@
-"""Parler as strangers saw it in January 2021: same hosts, same pages, same shapes; invented people and words."""
+"""A replica of Parler as strangers could reach it in January 2021: invented people, invented posts, its own hosts."""

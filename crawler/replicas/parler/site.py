@@ -1,199 +1,153 @@
-"""Which host answers what (platforms as of January 2021): a function from request to answer, no state."""
+"""Which host answers what (Parler as of January 2021): a function from request to answer, no state."""
 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from crawler.replicas import media
-from crawler.replicas.parler.pages import ANGULAR_SHELL, Pages, outside
-from crawler.replicas.parler.world import BUILD
-from crawler.replicas.permute import keyed
-from crawler.replicas.server import Answer, Request
+from crawler.replicas.exchange import Answer, Clock, Request
+from crawler.replicas.images import jpeg
+from crawler.replicas.parler import pages, truth
+from crawler.replicas.parler.api import NO_RESOURCE, Api
+from crawler.replicas.parler.cards import BUILD, Cards
+from crawler.replicas.parler.files import NO_OBJECT, STORES, Files
+from crawler.replicas.parler.world import LINKS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from crawler.replicas.parler.world import Post, User, World
+    from crawler.replicas.parler.world import World
 
 HOSTS = (
-    "parler.com", "www.parler.com", "api.parler.com", "par.pw", "share.par.pw", "images.parler.com", "image-cdn.parler.com",
-    "video.parler.com", "company-media.parler.com", "legal.parler.com", "faq.parler.com",
+    "parler.com", "www.parler.com", "api.parler.com", "par.pw", "share.par.pw", "images.parler.com",
+    "image-cdn.parler.com", "video.parler.com", "company-media.parler.com", "legal.parler.com", "faq.parler.com",
 )  # fmt: skip
-NOT_FOUND = Answer(404, b"<html><head><title>404 Not Found</title></head><body><h1>Not Found</h1></body></html>")
-NO_OBJECT = Answer(
-    404,
-    b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>',
-    "application/xml",
-)
-NO_RESOURCE = Answer(404, b'{"message":"No resource for URL","fieldvalidationsMap":[]}', "application/json")
-_HEX = r"([0-9a-f]{32})"
+ROBOTS = b"User-agent: *\nDisallow: /auth/\nDisallow: /search\nDisallow: /post-view?preview=\n"
+NOT_FOUND = Answer(404, b"<html><head><title>404 Not Found</title></head><body><h1>Not Found</h1></body></html>\n")
+_HEX, _SHORT = r"([0-9a-f]{32})", r"([0-9A-Za-z]{5})"
+_SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="16" height="16"><circle cx="8" cy="8" r="7"/></svg>\n'
+
+Routes = list[tuple[re.Pattern[str], "Callable[..., Answer]"]]
 
 
-class Site:
-    """The replica's answers for one world and clock."""
+class ParlerSite:
+    """The replica's answers for one world and clock. ``huge``: bytes of one video's original, 0 for none."""
 
-    def __init__(self, world: World, pages: Pages) -> None:
+    hosts = HOSTS
+    stores = STORES
+    login = pages.LOGIN
+
+    def __init__(self, world: World, clock: Clock, huge: int = 0) -> None:
         self.world = world
-        self.pages = pages
-        html = self._html
-        self._routes: dict[str, list[tuple[re.Pattern[str], Callable[..., Answer]]]] = {
+        self.files = Files(world, huge)
+        cards = Cards(world, self.files, clock)
+        self._pages = pages.Pages(world, cards)
+        self._api = Api(world, self.files, cards)
+        media = self.files
+        links: dict[str, Callable[..., Answer]] = {rf"/l/{_SHORT}": self._link}
+        self._routes: dict[str, Routes] = {
             "parler.com": _table({
-                rf"/post/{_HEX}": self._post, r"/profile/([0-9A-Za-z.\-_]+)(?:/posts)?": self._profile, r"/": self._home,
-                r"/auth/access": lambda: html("<form><input name=user></form>"), rf"/{BUILD}/(.+)": self._asset,
-                r"/robots.txt": lambda: Answer(200, b"User-agent: *\nDisallow: /auth/\n", "text/plain"),
+                rf"/post/{_HEX}": self._post, r"/profile/([0-9A-Za-z.\-_]+)(?:/posts)?": self._profile,
+                rf"/{BUILD}/(.+)": _asset, r"/": lambda: _html(pages.HOME),
+                r"/auth/access": lambda: _html(pages.LOGIN_PAGE), r"/robots\.txt": lambda: _robots(ROBOTS),
             }),
-            "api.parler.com": _table({
-                r"/v3/uuidConversion/post/(\d{1,18})": self._uuid, r"/l/([0-9A-Za-z]{5})": self._link, r"/v1/.*": self._login_only,
+            "api.parler.com": _table({r"/v3/uuidConversion/post/(\d{1,18})": self._uuid, **links}),
+            "par.pw": _table(links),
+            "share.par.pw": _table({
+                rf"/post/{_HEX}": self._share, r"/robots\.txt": lambda: _robots(b"User-agent: *\n"),
             }),
-            "par.pw": _table({r"/l/([0-9A-Za-z]{5})": self._link, r"/v1/.*": self._login_only}),
-            "share.par.pw": _table({rf"/post/{_HEX}": self._share}),
-            "images.parler.com": _table({rf"/{_HEX}_(256|1200)": self._portrait, r"/([0-9A-Za-z]{32})": self._preview}),
-            "image-cdn.parler.com": _table({r"/[^/]/[^/]/([0-9A-Za-z]{10})\.(jpeg|png)": self._image}),
-            "video.parler.com": _table({r"/(..)/(..)/([0-9A-Za-z]{12})(_small\.mp4|\.mp4|)": self._video}),
-            "company-media.parler.com": _table({r"/(par-default-[a-z-]+\.jpg)": lambda name: Answer(200, media.jpeg(name), "image/jpeg")}),
-            "legal.parler.com": _table({r"/documents/useragreement.pdf": lambda: Answer(200, b"%PDF-1.4\n% invented agreement\n%%EOF\n", "application/pdf")}),
-            "faq.parler.com": _table({r"/": lambda: html("<h1>Questions</h1><p>None so far.</p>")}),
+            "images.parler.com": _table({
+                rf"/{_HEX}_(256|1200)": media.portrait, r"/([0-9A-Za-z]{32})": media.preview,
+            }),
+            "image-cdn.parler.com": _table({r"/[^/]/[^/]/([0-9A-Za-z]{10})\.(jpeg|png)": media.image}),
+            "video.parler.com": _table({r"/(..)/(..)/([0-9A-Za-z]{12})(_small\.mp4|\.mp4|)": media.video}),
+            "company-media.parler.com": _table({r"/(par-default-(?:profile-picture|banner))\.jpg": _default}),
+            "legal.parler.com": _table({r"/documents/useragreement\.pdf": _agreement}),
+            "faq.parler.com": _table({r"/": lambda: _html("<h1>Questions</h1><p>None so far.</p>\n")}),
         }  # fmt: skip
 
-    def __call__(self, request: Request) -> Answer:
+    def answer(self, request: Request) -> Answer:
         """Answer a request."""
-        host = request.host.removeprefix("www.")
-        path = request.target.split("?")[0]
-        for pattern, answer in self._routes.get(host, []):
+        host, path = request.host, request.path
+        if host == "www.parler.com":
+            return Answer(301, b"", headers=(("Location", f"https://parler.com{request.target}"),))
+        if host in {"api.parler.com", "par.pw"} and path.startswith("/v1/"):
+            return self._api.answer(request)
+        for pattern, answer in self._routes[host]:
             if (found := pattern.fullmatch(path)) is not None:
                 return answer(*found.groups())
-        return NO_OBJECT if host in {"video.parler.com", "image-cdn.parler.com", "images.parler.com"} else NOT_FOUND
+        if host in {"api.parler.com", "par.pw"}:
+            return NO_RESOURCE
+        return NO_OBJECT if host in STORES else NOT_FOUND
 
-    @staticmethod
-    def _html(text: str, status: int = 200) -> Answer:
-        return Answer(status, text.encode(), vary=True)
+    def things(self) -> Iterator[dict[str, Any]]:
+        """Yield everything there is; see truth.py."""
+        return truth.things(self.world, self.files)
 
-    @staticmethod
-    def _login_only() -> Answer:
-        return Answer(401, b'{"message":"Unauthorized","fieldvalidationsMap":[]}', "application/json")
+    def facts(self) -> dict[str, Any]:
+        """Return the lowest and the newest number of the counter."""
+        return {"first": next(self.world.numbers()), "last": self.world.last}
 
-    def _home(self) -> Answer:
-        return self._html(
-            '<!DOCTYPE html><html><head><title>Parler</title><meta property="og:site_name" content="Parler"><meta name="twitter:site" content="@parler_app"></head>'
-            '<body><app-root></app-root><a href="https://parler.com/auth/access">Log in</a><a href="https://legal.parler.com/documents/useragreement.pdf">Legal</a></body></html>'
-        )
+    def overhead(self) -> dict[str, int]:
+        """Return what finding everything costs: every number of the counter must be asked."""
+        return {"id": self.world.last}
 
     def _uuid(self, text: str) -> Answer:
-        number = int(text)
-        if self.world.is_hole(number):
+        post = self.world.post_at(int(text))
+        if post is None:
             return NO_RESOURCE
-        return Answer(
-            200, b"\x0a\x20" + self.world.post_ids.text(number).encode() + b"\x18\x01", "application/x-protobuf"
-        )
-
-    def _known(self, identity: str) -> Post | None:
-        number = self.world.number_of(identity)
-        return self.world.post(number) if number is not None else None
+        return Answer(200, b"\x0a\x20" + post.hex.encode() + b"\x18\x01", "application/x-protobuf")
 
     def _post(self, identity: str) -> Answer:
-        post = self._known(identity)
-        return self._html(self.pages.post(post)) if post else NOT_FOUND
+        post = self.world.with_id(identity)
+        return _html(self._pages.post(post)) if post else NOT_FOUND
 
     def _share(self, identity: str) -> Answer:
-        post = self._known(identity)
-        return self._html(self.pages.share(post)) if post else NOT_FOUND
+        post = self.world.with_id(identity)
+        return _html(self._pages.share(post)) if post else NOT_FOUND
 
     def _profile(self, username: str) -> Answer:
-        user = self.world.user_named(username)
-        if user is None or user.private:
-            return self._html(ANGULAR_SHELL)
-        return self._html(self.pages.profile(user, self.posts_of(user)))
-
-    @lru_cache(maxsize=4096)  # noqa: B019 - one site a process
-    def posts_of(self, user: User) -> list[Post]:
-        """Return some of a person's posts, newest first: those on the last stretch of the counter."""
-        found: list[Post] = []
-        for number in range(self.world.last, max(self.world.last - 400, 0), -1):
-            if not self.world.is_hole(number) and self.world.post(number).author == user:
-                found.append(self.world.post(number))
-                if len(found) == 20:
-                    break
-        return found
+        """Answer with a profile, or with the application's empty shell and status 200: a soft 404."""
+        user = self.world.people.named(username)
+        return _html(pages.ANGULAR_SHELL if user is None or user.is_private else self._pages.profile(user))
 
     def _link(self, identity: str) -> Answer:
-        number, slide = divmod(self.world.links.number(identity), 4)
-        if self.world.is_hole(number):
-            return NOT_FOUND
-        post = self.world.post(number)
-        if post.kind == "image" and slide < post.slides:
-            target = self.image_url(number * 4 + slide)
-        elif post.kind in {"article", "website", "basic"} and slide == 0:
-            target = outside(post)
-        else:
-            return NOT_FOUND
-        body = f'<html><body>Found. Redirecting to <a href="{escape(target)}">{escape(target)}</a></body></html>'
+        number, slide = divmod(self.world.links.number(identity), LINKS)
+        post = self.world.post_at(number)
+        target = self.files.target(post, slide) if post else ""
+        if not target:
+            return NO_RESOURCE
+        body = f'<html><body>Found. Redirecting to <a href="{escape(target)}">{escape(target)}</a></body></html>\n'
         return Answer(302, body.encode(), headers=(("Location", target),))
 
-    def image_url(self, number: int) -> str:
-        """Return where an uploaded image is."""
-        name = self.world.images.text(number)
-        return f"https://image-cdn.parler.com/{name[0]}/{name[1]}/{name}.{self._extension(number)}"
 
-    def _extension(self, number: int) -> str:
-        return "png" if keyed(self.world.seed, "extension", number) % 4 == 0 else "jpeg"
-
-    def _image(self, name: str, extension: str) -> Answer:
-        number = self.world.images.number(name)
-        post = None if self.world.is_hole(number // 4) else self.world.post(number // 4)
-        if post is None or post.kind != "image" or number % 4 >= post.slides or extension != self._extension(number):
-            return NO_OBJECT
-        content = self.world.media_content("image", number)
-        return Answer(200, media.png(content) if extension == "png" else media.jpeg(content), f"image/{extension}")
-
-    def _portrait(self, identity: str, size: str) -> Answer:
-        number = self.world.user_ids.number(identity)
-        if number >= self.world.users:
-            return NO_OBJECT
-        content = self.world.avatar_content(number) if size == "256" else f"banner/{number}"
-        return Answer(200, media.jpeg(content, *((256, 256) if size == "256" else (480, 160))), "image/jpeg")
-
-    def _preview(self, name: str) -> Answer:
-        number = self.world.previews.number(name)
-        if self.world.is_hole(number):
-            return NO_OBJECT
-        return Answer(200, media.jpeg(f"preview/{number % 40}", 240, 160), "image/jpeg")
-
-    def _video(self, first: str, second: str, name: str, variant: str) -> Answer:
-        number = self.world.videos.number(name)
-        if self.world.is_hole(number) or self.world.post(number).kind != "video" or not name.startswith(first + second):
-            return NO_OBJECT
-        content = self.world.media_content("video", number)
-        if variant == "_small.mp4":
-            return Answer(200, media.video(content, frames=4), "video/mp4")
-        if variant == ".mp4":
-            return Answer(200, media.video(content, frames=12, padding=4000), "video/mp4")
-        place = self.world.place(number)
-        return Answer(
-            200,
-            media.video(content, frames=16, quicktime=True, place=place, padding=9000 + number % 7 * 3000),
-            "video/quicktime",
-        )
-
-    def _asset(self, path: str) -> Answer:
-        if path.endswith(".css"):
-            return Answer(
-                200, f"/* {path} */ .card {{ margin: 0 }} body {{ font: 16px sans-serif }}\n".encode() * 20, "text/css"
-            )
-        if path.endswith(".js"):
-            return Answer(
-                200, f"// {path}\nfunction commentsListOpen(id) {{}}\n".encode() * 20, "application/javascript"
-            )
-        if path.endswith(".svg"):
-            return Answer(
-                200,
-                b'<svg xmlns="http://www.w3.org/2000/svg" width="16" height="16"><circle cx="8" cy="8" r="7"/></svg>',
-                "image/svg+xml",
-            )
-        return NOT_FOUND
+def _html(text: str) -> Answer:
+    return Answer(200, text.encode(), varies=True)
 
 
-def _table(routes: dict[str, Callable[..., Answer]]) -> list[tuple[re.Pattern[str], Callable[..., Answer]]]:
-    return [(re.compile(pattern), answer) for pattern, answer in routes.items()]
+def _robots(text: bytes) -> Answer:
+    return Answer(200, text, "text/plain")
+
+
+def _asset(path: str) -> Answer:
+    """Answer for what pages look with."""
+    if path.endswith(".css"):
+        image = "url(../images/icons/texture.svg)" if "style" in path else "none"
+        rules = f"/* {path} */\n.card {{ margin: 0; background: {image} }}\n" + "body { font: 16px sans-serif }\n" * 40
+        return Answer(200, rules.encode(), "text/css")
+    if path.endswith(".js"):
+        return Answer(200, f"// {path}\nfunction commentsListOpen(id) {{}}\n".encode() * 20, "application/javascript")
+    return Answer(200, _SVG, "image/svg+xml") if path.endswith(".svg") else NOT_FOUND
+
+
+def _default(name: str) -> Answer:
+    return Answer(200, jpeg(name), "image/jpeg")
+
+
+def _agreement() -> Answer:
+    return Answer(200, b"%PDF-1.4\n% an invented agreement\n%%EOF\n", "application/pdf")
+
+
+def _table(routes: dict[str, Callable[..., Answer]]) -> Routes:
+    return [(re.compile(pattern, re.ASCII), answer) for pattern, answer in routes.items()]

@@ -5,144 +5,52 @@ Nothing is stored, so a million posts cost nothing; ids are disguises of small n
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from crawler.replicas.permute import Base62, Hex32, keyed
+from crawler.replicas.parler import words
+from crawler.replicas.parler.people import People
+from crawler.replicas.permute import Base62, Disguise, Hex32, keyed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BUILD = "512ae92f"
-CLOCK = datetime(2021, 1, 10, 20, 0, tzinfo=UTC)
-#: (share of the counter, instant): the counter rises through these points, steepest on 6 January.
+    from crawler.replicas.parler.people import User
+
+#: (share of the counter, instant): the counter rises through these points, steepest on 6 January 2021.
 TIMELINE = (
-    (0.0, datetime(2018, 8, 20, tzinfo=UTC)), (0.35, datetime(2020, 11, 3, tzinfo=UTC)), (0.6, datetime(2021, 1, 6, 5, tzinfo=UTC)),
-    (0.85, datetime(2021, 1, 7, 5, tzinfo=UTC)), (1.0, datetime(2021, 1, 10, 18, tzinfo=UTC)),
+    (0.0, datetime(2018, 8, 20, tzinfo=UTC)), (0.35, datetime(2020, 11, 3, tzinfo=UTC)),
+    (0.6, datetime(2021, 1, 6, 5, tzinfo=UTC)), (0.85, datetime(2021, 1, 7, 5, tzinfo=UTC)),
+    (1.0, datetime(2021, 1, 10, 18, tzinfo=UTC)),
 )  # fmt: skip
-_ADJECTIVES = [
-    "quiet",
-    "amber",
-    "brisk",
-    "mellow",
-    "tidy",
-    "rustic",
-    "plain",
-    "windy",
-    "dapper",
-    "cosy",
-    "nimble",
-    "sandy",
-    "misty",
-    "humble",
-    "lively",
-]
-_NOUNS = [
-    "heron",
-    "teapot",
-    "lantern",
-    "otter",
-    "bramble",
-    "kettle",
-    "pebble",
-    "walnut",
-    "thimble",
-    "willow",
-    "badger",
-    "marble",
-    "saddle",
-    "clover",
-    "anvil",
-]
-_WORDS = [
-    "the",
-    "garden",
-    "soup",
-    "morning",
-    "train",
-    "window",
-    "paints",
-    "a",
-    "slow",
-    "river",
-    "kettle",
-    "while",
-    "neighbours",
-    "repair",
-    "bicycles",
-    "under",
-    "old",
-    "chestnut",
-    "trees",
-    "and",
-    "somebody",
-    "bakes",
-    "bread",
-    "with",
-    "rosemary",
-    "because",
-    "rain",
-    "is",
-    "expected",
-    "before",
-    "supper",
-    "on",
-    "thursday",
-    "near",
-    "the",
-    "lighthouse",
-    "where",
-    "gulls",
-    "argue",
-    "about",
-    "crumbs",
-    "every",
-    "single",
-    "evening",
-    "until",
-    "lamps",
-    "come",
-    "on",
-]
-_SPICE = ("", "", "", " 🫖", " Grüße aus dem Garten", " お茶の時間", " & <tea>", " café", " добрый день", ' "quoted"')
-_TAGS = ("gardening", "bread", "bicycles", "lighthouse", "tea", "birds")
+#: Share of the counter's numbers that have a post.
+DENSITY = 0.95
+#: The first numbers are plain posts, so that there is something to echo.
+EARLY = 40
 SHAPES = (1,) * 12 + (2,) * 3 + (3,) * 2 + (4,) * 2 + (5,)
-KINDS = (
-    ("image",) * 12
-    + ("video",) * 6
-    + ("article",) * 4
-    + ("website",) * 3
-    + ("basic",) * 3
-    + ("iframe",) * 2
-    + ("audio",)
-    + (None,) * 29
-)
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    """An invented person. ``private`` accounts show strangers nothing."""
-
-    number: int
-    hex: str
-    username: str
-    name: str
-    bio: str
-    badge: int | None
-    private: bool
+MEDIA = (
+    ("image",) * 12 + ("video",) * 6 + ("article",) * 4 + ("website",) * 3 + ("basic",) * 3 + ("iframe",) * 2
+    + ("audio",) * 2 + (None,) * 28
+)  # fmt: skip
+HIDDEN = "Name Hidden"
+#: Links of one post: the slides of its slider.
+LINKS = 4
+#: Comments and replies of one post, at most.
+_COMMENTS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """A comment or, with ``parent``, a reply to one."""
+    """A comment or, among another's ``replies``, an answer to it."""
 
     hex: str
     author: User
     text: str
     created: datetime
+    #: Replies, downvotes, upvotes.
     counts: tuple[int, int, int]
     replies: tuple[Comment, ...] = ()
 
@@ -155,29 +63,57 @@ class Post:
     hex: str
     author: User
     created: datetime
+    #: 1 a post, 2 an echo, 3 an echo with text, 4 an echo of an echo, 5 the same with text.
     shape: int
     text: str
-    kind: str | None
+    media: str | None
     slides: int
-    sensitive: bool
-    deleted: bool
+    is_sensitive: bool
+    #: Its author deleted it; it is only marked so, and still served.
+    is_deleted: bool
+    #: Comments, echoes, upvotes.
     counts: tuple[int, int, int]
     impressions: int
     mentions: tuple[str, ...]
     echoes: tuple[int, ...]
     comments: tuple[Comment, ...]
 
+    @property
+    def url(self) -> str:
+        return f"https://parler.com/post/{self.hex}"
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether it is an echo that says nothing: counts and comments shown are those of what it echoes."""
+        return self.shape in {2, 4}
+
+    @property
+    def shown(self) -> str:
+        """The text as its page prints it: mentions come last."""
+        return " ".join(part for part in (self.text, *(f"@{name}" for name in self.mentions)) if part)
+
+    @property
+    def outlink(self) -> str:
+        """The page of somebody else's site that it links to."""
+        tail = ("", "?utm_source=parler&utm_medium=share", "/caf%C3%A9#part-2")[self.number % 3]
+        return f"https://elsewhere.example/articles/{self.number}{tail}"
+
 
 class World:
-    """Everything the replica knows. ``posts`` is how many public posts there are, about."""
+    """Everything the replica knows: exactly ``posts`` posts, and what belongs to them."""
 
     def __init__(self, posts: int, seed: int = 1) -> None:
+        if not 1 <= posts <= 10_000_000:
+            raise ValueError("a world has 1 to 10,000,000 posts")
         self.seed = seed
-        self.last = max(int(posts / 0.95), 20)
-        self.users = max(posts // 8, 12)
-        self.post_ids = Hex32(seed, "post")
-        self.user_ids = Hex32(seed, "user")
-        self.comment_ids = Hex32(seed, "comment")
+        self._posts = posts
+        self._span = max(round(posts / DENSITY), posts)
+        self._holes = Disguise(seed, "hole", self._span)
+        #: The newest number of the counter.
+        self.last = next(n for n in range(self._span, 0, -1) if self._holes.hide(n - 1) < posts)
+        self.people = People(seed, posts, self._span)
+        self._post_ids = Hex32(seed, "post")
+        self._comment_ids = Hex32(seed, "comment")
         self.links = Base62(seed, "link", 5)
         self.images = Base62(seed, "image", 10)
         self.videos = Base62(seed, "video", 12)
@@ -185,125 +121,95 @@ class World:
 
     def is_hole(self, number: int) -> bool:
         """Say whether the counter has nothing at a number."""
-        return not 1 <= number <= self.last or (number != self.last and keyed(self.seed, "hole", number) % 20 == 0)
+        return not 1 <= number <= self.last or self._holes.hide(number - 1) >= self._posts
 
     def numbers(self) -> Iterator[int]:
         """Yield the counter's numbers that have a post."""
-        return (n for n in range(1, self.last + 1) if not self.is_hole(n))
+        return (number for number in range(1, self.last + 1) if not self.is_hole(number))
 
-    def number_of(self, identity: str) -> int | None:
-        """Return the counter of a post id, or None for an id nobody has."""
-        number = self.post_ids.number(identity)
-        return None if self.is_hole(number) else number
+    def post_at(self, number: int) -> Post | None:
+        """Return the post at a number of the counter, or None for a hole."""
+        return None if self.is_hole(number) else self.post(number)
+
+    def with_id(self, identity: str) -> Post | None:
+        """Return the post with an id, or None for an id nobody has."""
+        return self.post_at(self._post_ids.number(identity))
+
+    def of(self, user: User) -> Iterator[Post]:
+        """Yield a person's posts, newest first."""
+        return (self.post(number) for number in self.people.numbers(user) if not self.is_hole(number))
 
     def created(self, number: int) -> datetime:
         """Return when a post was written: rising with the counter."""
-        share = number / self.last
-        for (low, since), (high, until) in itertools.pairwise(TIMELINE):
-            if share <= high:
-                return since + (until - since) * ((share - low) / (high - low))
-        return TIMELINE[-1][1]
+        share = number / self._span
+        points = pairwise(TIMELINE)
+        (low, since), (high, until) = next(pair for pair in points if share <= pair[1][0])
+        return since + (until - since) * ((share - low) / (high - low))
 
-    @lru_cache(maxsize=4096)  # noqa: B019 - one world a process
-    def user(self, number: int) -> User:
-        """Return a person."""
-        key = keyed(self.seed, "user", number)
-        adjective, noun = _ADJECTIVES[key % 15], _NOUNS[key // 15 % 15]
-        return User(
-            number, self.user_ids.text(number), f"{adjective}{noun}_{number}", f"{adjective.title()} {noun.title()}",
-            _sentence(key, 6) if key % 3 else "", key % 10 if key % 5 == 0 else None, number % 11 == 7,
-        )  # fmt: skip
-
-    def user_named(self, username: str) -> User | None:
-        """Return the person with a name, or None."""
-        head, _, tail = username.rpartition("_")
-        if not head or not tail.isdigit() or len(tail) > 9 or int(tail) >= self.users:
-            return None
-        found = self.user(int(tail))
-        return found if found.username == username else None
+    def newest_before(self, moment: datetime) -> int:
+        """Return the last number of the counter that was given out by a moment; 0 if there was none."""
+        low, high = 0, self.last
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if self.created(middle) <= moment else (low, middle - 1)
+        return low
 
     @lru_cache(maxsize=4096)  # noqa: B019 - one world a process
     def post(self, number: int) -> Post:
-        """Return the post at a number of the counter."""
+        """Return the post at a number of the counter that has one."""
         key = keyed(self.seed, "post", number)
-        shape = SHAPES[key % 20] if number > 40 else 1
-        kind = KINDS[keyed(self.seed, "kind", number) % 60] if shape in {1, 3} else None
+        shape = self._shape(number)
         created = self.created(number)
-        echoes = self._echoed(number, 2 if shape in {4, 5} else 1) if shape > 1 else ()
+        media = MEDIA[key // 20 % len(MEDIA)] if shape in {1, 3} else None
+        is_silent = shape in {2, 4} or (shape == 1 and media in {"image", "video"} and key % 9 == 0)
+        comments = self._comments(number, created) if key // 1200 % 3 == 0 and shape not in {2, 4} else ()
         return Post(
-            number=number, hex=self.post_ids.text(number), author=self._author(key), created=created, shape=shape,
-            text=_text(keyed(self.seed, "text", number)) if shape in {1, 3, 5} else "", kind=kind,
-            slides=2 + key % 2 if kind == "image" and key % 4 == 0 else 1, sensitive=key % 25 == 3, deleted=key % 40 == 9,
-            counts=_counts(key), impressions=key % 90000, mentions=self._mentions(key), echoes=echoes,
-            comments=self._comments(number, created) if key % 3 == 0 else (),
+            number=number, hex=self._post_ids.text(number), author=self.people.author(number), created=created,
+            shape=shape, text="" if is_silent else words.text(keyed(self.seed, "text", number)), media=media,
+            slides=2 + key % 2 if media == "image" and key // 2 % 4 == 0 else 1,
+            is_sensitive=media is not None and key // 7 % 12 == 3, is_deleted=key // 11 % 40 == 9,
+            counts=(len(comments) or key % 4, key // 13 % 1700, key // 17 % 90000), impressions=key // 19 % 9_000_000,
+            mentions=() if shape in {2, 4} else self._mentions(key), comments=comments,
+            echoes=self._echoed(number, 2 if shape > 3 else 1) if shape > 1 else (),
         )  # fmt: skip
 
-    def media_content(self, kind: str, number: int) -> str:
-        """Return what a media file shows: several ids share one content, as people post the same picture."""
-        return f"{kind}/{keyed(self.seed, kind, number) % max(self.last // 12, 6)}"
+    def counted(self, post: Post) -> Post:
+        """Return the post whose counts and comments a post's page shows."""
+        return self.post(post.echoes[0]) if post.is_bare else post
 
-    def avatar_content(self, number: int) -> str:
-        """Return what an avatar shows; many keep one of a few."""
-        return f"avatar/{keyed(self.seed, 'avatar', number) % max(self.users // 3, 4)}"
-
-    def place(self, number: int) -> str:
-        """Return where a video was taken (ISO 6709), or nothing: about one in five says."""
-        key = keyed(self.seed, "place", number)
-        return f"{10 + key % 500 / 10:+08.4f}{-120 + key // 500 % 400 / 10:+09.4f}/" if key % 5 == 0 else ""
-
-    def _author(self, key: int) -> User:
-        number = key // 20 % self.users
-        return self.user(number if number % 11 != 7 else number - 1)
+    def _shape(self, number: int) -> int:
+        return SHAPES[keyed(self.seed, "post", number) % len(SHAPES)] if number > EARLY else 1
 
     def _echoed(self, number: int, depth: int) -> tuple[int, ...]:
         """Return original posts before this one, the nearest first."""
         found: list[int] = []
         at = keyed(self.seed, "echo", number) % (number - 1) + 1
         while len(found) < depth:
-            if not self.is_hole(at) and keyed(self.seed, "post", at) and self._is_original(at):
+            if not self.is_hole(at) and self._shape(at) == 1:
                 found.append(at)
-            at = at - 1 if at > 1 else min(number - 1, 40)
+            at = at - 1 or EARLY
         return tuple(found)
 
-    def _is_original(self, number: int) -> bool:
-        return number <= 40 or SHAPES[keyed(self.seed, "post", number) % 20] == 1
-
     def _mentions(self, key: int) -> tuple[str, ...]:
-        if key % 7:
+        if key // 23 % 7:
             return ()
-        user = self.user(key // 7 % self.users)
-        return ("Name Hidden",) if user.private or key % 5 == 0 else (user.username,)
+        user = self.people.someone(key // 161)
+        return (HIDDEN,) if key % 5 == 0 else (user.username, HIDDEN) if key % 5 == 1 else (user.username,)
 
     def _comments(self, number: int, created: datetime) -> tuple[Comment, ...]:
-        made = []
-        for place in range(1 + keyed(self.seed, "comments", number) % 4):
-            key = keyed(self.seed, "comment", number, place)
+        made, place = [], number * _COMMENTS
+        for turn in range(1 + keyed(self.seed, "comments", number) % 4):
+            key = keyed(self.seed, "comment", number, turn)
             when = created + timedelta(minutes=1 + key % 600)
-            reply = (
-                (self._comment(number, place * 2 + 1, key // 3, when + timedelta(minutes=5), ()),)
-                if key % 3 == 0
-                else ()
+            replies = tuple(
+                self._comment(place + 1 + answer, keyed(self.seed, "reply", number, turn, answer), when)
+                for answer in range(max(key % 4 - 1, 0))
             )
-            made.append(self._comment(number, place * 2, key, when, reply))
+            made.append(self._comment(place, key, when, replies))
+            place += 1 + len(replies)
         return tuple(made)
 
-    def _comment(self, number: int, place: int, key: int, when: datetime, replies: tuple[Comment, ...]) -> Comment:
-        identity = self.comment_ids.text(number * 64 + place)
-        return Comment(identity, self._author(key), _text(key), when, (len(replies), key % 3, key % 40), replies)
-
-
-def _sentence(key: int, words: int) -> str:
-    return " ".join(_WORDS[(key >> place * 3) % len(_WORDS)] for place in range(words))
-
-
-def _text(key: int) -> str:
-    lines = [
-        _sentence(key + line * 7, 5 + key % 9) + (_SPICE[key % 10] if line == 0 else "") for line in range(1 + key % 3)
-    ]
-    if key % 4 == 0:
-        lines[-1] += f" #{_TAGS[key % 6]}"
-    return "\n".join(lines)
-
-
-def _counts(key: int) -> tuple[int, int, int]:
-    return (key % 50, key % 200, key % 900)
+    def _comment(self, place: int, key: int, when: datetime, replies: tuple[Comment, ...] = ()) -> Comment:
+        counts = (len(replies), key % 3, key // 3 % 1400)
+        author = self.people.someone(key // 29)
+        return Comment(self._comment_ids.text(place), author, words.text(key // 5), when, counts, replies)
