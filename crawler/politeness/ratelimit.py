@@ -47,6 +47,10 @@ class Advice:
     why: str = ""
 
 
+#: An answer that advises nothing.
+NOTHING = Advice()
+
+
 @dataclass(frozen=True, slots=True)
 class _Window:
     remaining: int | None = None
