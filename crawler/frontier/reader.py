@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -39,18 +41,22 @@ def disk_fault(place: object, error: sqlite3.Error) -> OutlastError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}:
         return DiskFull(f"{place} cannot be written ({error}); make room and run the same command again.")
-    return UsageError(f"{place} cannot be used: {error}.")
+    return UsageError(
+        f"{place} cannot be used ({error}); move it away, and the same command makes it anew from the WARCs."
+    )
 
 
 class FrontierReader:
     """A frontier's file, opened to be read. Raises UsageError where a newer Outlast made it, or it is damaged."""
 
     def __init__(self, path: Path) -> None:
+        # A write-ahead log needs a shared-memory file beside it; on a medium that takes none, nobody can be writing.
+        immutable = "" if os.access(path.parent, os.W_OK) else "&immutable=1"
         try:
-            self._connect(f"file:{path}?mode=ro", uri=True)
+            self._connect(f"file:{quote(str(path))}?mode=ro{immutable}", uri=True)
             self._check_format()
         except sqlite3.DatabaseError as e:
-            raise disk_fault(path, e) from e
+            raise UsageError(f"{path} cannot be read: {e}.") from e
 
     def _connect(self, place: str, *, uri: bool = False) -> None:
         self._sql = _queries()

@@ -309,3 +309,13 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     made.close()
     with pytest.raises(UsageError, match="99"):
         SqliteFrontier(tmp_path / "f.sqlite")
+
+
+@pytest.mark.parametrize("content", [b"junk" * 2000, b"SQLite format 3\0" + b"\0" * 5000])
+def test_a_file_that_is_no_frontier_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "f % ? .sqlite"
+    path.write_bytes(content)
+    for kind in (SqliteFrontier, FrontierReader):
+        with pytest.raises(UsageError):
+            kind(path)
+    assert path.read_bytes() == content
