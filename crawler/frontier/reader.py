@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sqlite3
@@ -53,15 +54,22 @@ class FrontierReader:
         # A write-ahead log needs a shared-memory file beside it; on a medium that takes none, nobody can be writing.
         immutable = "" if os.access(path.parent, os.W_OK) else "&immutable=1"
         try:
-            self._connect(f"file:{quote(str(path))}?mode=ro{immutable}", uri=True)
-            self._check_format()
+            with self._opening(f"file:{quote(str(path))}?mode=ro{immutable}", uri=True):
+                self._check_format()
         except sqlite3.DatabaseError as e:
             raise UsageError(f"{path} cannot be read: {e}.") from e
 
-    def _connect(self, place: str, *, uri: bool = False) -> None:
+    @contextlib.contextmanager
+    def _opening(self, place: str, *, uri: bool = False) -> Iterator[None]:
+        """Connect, and close again where what is done next fails."""
         self._sql = _queries()
         self._db = sqlite3.connect(place, uri=uri, isolation_level=None, check_same_thread=False, timeout=30)
-        self._db.execute("PRAGMA cache_size = -65536")
+        try:
+            self._db.execute("PRAGMA cache_size = -65536")
+            yield
+        except BaseException:
+            self._db.close()
+            raise
 
     def close(self) -> None:
         """Close the file."""
@@ -167,5 +175,4 @@ class FrontierReader:
     def _check_format(self) -> None:
         found = int(self.meta_get("format") or 0)
         if found > FORMAT:
-            self._db.close()
             raise UsageError(f"This frontier has format {found}; this Outlast reads up to {FORMAT}: update it.")

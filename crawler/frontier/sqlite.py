@@ -41,9 +41,9 @@ class SqliteFrontier(FrontierReader):
     def __init__(self, path: Path | str) -> None:
         self.gate_for: Callable[[str], Fetch | None] | None = None
         try:
-            self._connect(str(path))
-            self._prepare()
-            self._check_format()
+            with self._opening(str(path)):
+                self._prepare()
+                self._check_format()
         except sqlite3.DatabaseError as e:
             raise disk_fault(path, e) from e
         self._origins: dict[str, int] = {}

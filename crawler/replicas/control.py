@@ -6,7 +6,8 @@ GET /truth.jsonl every thing, one JSON object a line
 GET /nmin        {"by_kind": {kind: count}, "total": count}: the least requests that get everything public once
 GET /stats       {"exchanges": count, "connections": count, "clock": ISO, "is_up": bool, "faults": [...]}
 POST /faults     replaces the faults: text or JSON, see faults.py      POST /clock  sets the clock: an ISO time
-POST /down       refuse connections, reset those open                  POST /up     accept them again, on the same ports
+POST /down       refuse connections, reset those open                  POST /up     accept them again, on the same ports;
+                                                                      takes back every fault "dark"
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ class Control:
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
+        #: Objects lost → counts: a million posts take minutes to count, and do not change.
+        self._counts: dict[str, dict[str, Counter[str]]] = {}
+        self._counting = asyncio.Lock()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request and close."""
@@ -77,6 +81,7 @@ class Control:
             case ("POST", "/down"):
                 replica.down()
             case ("POST", "/up"):
+                replica.faults.end_darkness()
                 await replica.up()
             case _:
                 raise LookupError(f"there is no {method} {target}")
@@ -90,7 +95,7 @@ class Control:
                 replica.ledger.flush()
                 return str(replica.ledger.path).encode()
             case "/truth":
-                return json.dumps(await self._counted()).encode()
+                return json.dumps(await self._truth()).encode()
             case "/nmin":
                 return json.dumps(await self._least()).encode()
             case "/stats":
@@ -106,7 +111,7 @@ class Control:
         things = self._replica.site.things()
         while batch := list(islice(things, _BATCH)):
             for thing in batch:
-                if thing["kind"] != FURNITURE and self._is_gone(thing["url"]):
+                if self._is_gone(thing["url"]):
                     thing["gone"] = True
             yield batch
             await asyncio.sleep(0)
@@ -114,26 +119,29 @@ class Control:
     def _is_gone(self, url: str) -> bool:
         """Say whether the faults in force have lost the object at a URL."""
         parts = urlsplit(url)
-        host = parts.hostname or ""
-        return host in self._replica.site.stores and self._replica.faults.is_gone(host, parts.path)
+        return self._replica.faults.is_gone(parts.hostname or "", parts.path)
 
-    async def _counted(self) -> dict[str, Any]:
-        counts: dict[str, Counter[str]] = {"public": Counter(), "private": Counter(), "gone": Counter()}
-        async for batch in self._things():
-            for thing in batch:
-                counts["gone" if "gone" in thing else "public" if thing["public"] else "private"][thing["kind"]] += 1
-        furniture = counts["public"].pop(FURNITURE, 0)
-        told = {name: dict(found) for name, found in counts.items()}
-        return {**told, "furniture": furniture, **self._replica.site.facts()}
+    async def _counted(self) -> dict[str, Counter[str]]:
+        """Count what is public, private and gone, by kind; only once while the same objects are lost."""
+        async with self._counting:
+            lost = self._replica.faults.losses
+            if lost not in self._counts:
+                counts: dict[str, Counter[str]] = {"public": Counter(), "private": Counter(), "gone": Counter()}
+                async for batch in self._things():
+                    for thing in batch:
+                        is_there = "public" if thing["public"] else "private"
+                        counts["gone" if "gone" in thing else is_there][thing["kind"]] += 1
+                self._counts[lost] = counts
+            return self._counts[lost]
+
+    async def _truth(self) -> dict[str, Any]:
+        told = {name: dict(found) for name, found in (await self._counted()).items()}
+        return {**told, "furniture": told["public"].pop(FURNITURE, 0), **self._replica.site.facts()}
 
     async def _least(self) -> dict[str, Any]:
+        public = (await self._counted())["public"]
         counts = Counter(self._replica.site.overhead())
-        async for batch in self._things():
-            counts.update(
-                thing["kind"]
-                for thing in batch
-                if thing["public"] and "gone" not in thing and thing["kind"] not in INLINE
-            )
+        counts.update({kind: count for kind, count in public.items() if kind not in INLINE})
         return {"by_kind": dict(counts), "total": counts.total()}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 MAX_HEAD = 64 * 1024
 MAX_BODY = 1024 * 1024
+_FIRST = re.compile(r"([!-~]+) ([!-~\x80-\xff]+) (HTTP/1\.\d)")
+_SIZE = re.compile(r"[0-9]{1,9}")
 #: Of 256 turns of HTML, how many come gzipped in chunks, and how many in chunks at all: 31 % and 51 %.
 GZIPPED, CHUNKED = 80, 130
 #: A turn without any oddities.
@@ -92,21 +95,22 @@ def parse(buffer: bytes) -> tuple[Request, int] | None:
 
     Raises ValueError for bytes that are no request, or one that is too large.
     """
-    end = buffer.find(b"\r\n\r\n") + 4
+    end = buffer.find(b"\r\n\r\n", 0, MAX_HEAD) + 4
     if end < 4:
-        if len(buffer) > MAX_HEAD:
+        if len(buffer) >= MAX_HEAD:
             raise ValueError("the head is too large")
         return None
     first, *lines = buffer[: end - 4].decode("latin-1").split("\r\n")
-    method, target, version = first.split(" ")
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    size = int(headers.get("content-length", "0"))
-    if not 0 <= size <= MAX_BODY or not version.startswith("HTTP/1."):
-        raise ValueError("not HTTP/1 of a sane size")
-    if len(buffer) < end + size:
+    found, size = _FIRST.fullmatch(first), headers.get("content-length", "0")
+    if found is None or not _SIZE.fullmatch(size) or int(size) > MAX_BODY or "transfer-encoding" in headers:
+        raise ValueError("no HTTP/1 request with a body of a sane and stated size")
+    whole = end + int(size)
+    if len(buffer) < whole:
         return None
+    method, target, version = found.groups()
     host = headers.get("host", "").partition(":")[0].lower()
-    return Request(method, host, target, headers, buffer[end : end + size], version), end + size
+    return Request(method, host, target, headers, buffer[end:whole], version), whole
 
 
 def frame(request: Request, answer: Answer, date: str) -> tuple[bytes, bytes]:

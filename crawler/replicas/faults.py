@@ -3,16 +3,18 @@
 As text, faults are separated by commas, each ``KIND[=ARGUMENT][%EVERY][+BURST][*TIMES][@HOST]``:
 
     429=2%100+10          the last 10 of every 100 requests are answered 429 with Retry-After: 2
-    429=date5             every URL is first answered 429, Retry-After being the replica's date plus 5 seconds
+    429=date5             every URL is first answered 429, Retry-After being a date, in 5 seconds by the machine's clock
     502%50*3              every fiftieth request is answered 502, three times in all (500, 503 and 504 likewise)
     stall=30%200          every two hundredth answer comes 30 seconds late
     slow=2000%20          every twentieth answer trickles at 2000 bytes a second
     cut=0.5%40            every fortieth answer ends after half of its bytes, and the connection is closed
     reset%50 / reset=0.5  the connection is reset before the answer, or in its middle
     s3xml%10              a tenth of all stored media is gone: status 200, an XML error. For good, by URL
+    s3xml@video.parler.com     all media of that host is
+    s3xml%10*5            every tenth stored object is said to be gone, five times in all, and is there again
     login@api.parler.com  a host sends everybody to the login page. For good
-    dark=500 / dark=30s   from the 500th request, or 30 seconds on, nothing answers: connections are refused;
-                          with @HOST that host alone, and its connections are reset
+    dark=500 / dark=30s   at the 500th request, or the first after 30 seconds, every connection is reset, and then
+                          refused; with @HOST that host alone, whose connections are reset. Until POST /up
 
 As JSON they are a list of objects with the same names: ``{"kind": "429", "argument": "2", "every": 100, "burst": 10,
 "times": 3, "host": "", "path": "^/post/"}``; ``path`` is a regular expression the target must match.
@@ -30,12 +32,14 @@ from typing import Any
 from crawler.replicas.permute import keyed
 
 STATUSES = frozenset({"429", "500", "502", "503", "504"})
-TRANSIENT = STATUSES | {"stall", "slow", "cut", "reset"}
-LASTING = frozenset({"s3xml", "login", "dark"})
+PACED = frozenset({"stall", "slow", "cut", "reset"})
+KINDS = STATUSES | PACED | {"s3xml", "login", "dark"}
 _FAULT = re.compile(
     r"(?P<kind>\w+)(?:=(?P<argument>[^%+*@]*))?(?:%(?P<every>\d+))?(?:\+(?P<burst>\d+))?(?:\*(?P<times>\d+))?"
     r"(?:@(?P<host>\S+))?"
 )
+_WAIT = re.compile(r"(?:date)?[0-9]{0,9}")
+_AMOUNT = re.compile(r"(?:[0-9]{1,12}(?:\.[0-9]{1,9})?)?")
 
 
 @dataclass(slots=True)
@@ -55,20 +59,26 @@ class Fault:
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense, when it is said and not when it strikes. Raises ValueError."""
-        if self.kind not in TRANSIENT | LASTING:
-            raise ValueError(f"no fault {self.kind!r}; there are {', '.join(sorted(TRANSIENT | LASTING))}")
+        if self.kind not in KINDS:
+            raise ValueError(f"no fault {self.kind!r}; there are {', '.join(sorted(KINDS))}")
         if not 1 <= self.burst <= self.every and (self.every, self.burst) != (1, 1):
             raise ValueError("a burst is at least 1 and at most as long as its period")
-        if self.kind in LASTING and (self.times is not None or self.burst > 1):
+        if (self.kind in {"login", "dark"} and self.times is not None) or (self.is_lasting and self.burst > 1):
             raise ValueError(f"{self.kind} is for good; it takes no times and no burst")
-        if self.kind in STATUSES and not re.fullmatch(r"(?:date)?\d*", self.argument):
+        if self.kind in STATUSES and not _WAIT.fullmatch(self.argument):
             raise ValueError(f"{self.kind} takes seconds, or date and seconds, not {self.argument!r}")
-        if self.kind in {"stall", "slow", "cut", "reset", "dark"}:
-            float(self.argument.removesuffix("s") or 0)
+        number = self.argument.removesuffix("s") if self.kind == "dark" else self.argument
+        if self.kind in PACED | {"dark"} and not _AMOUNT.fullmatch(number):
+            raise ValueError(f"{self.kind} takes a number, not {self.argument!r}")
         try:
             re.compile(self.path)
         except re.error as e:
             raise ValueError(f"{self.path!r} is not a regular expression: {e}") from e
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether it strikes for good, and not request by request."""
+        return self.kind in {"login", "dark"} or (self.kind == "s3xml" and self.times is None)
 
     def concerns(self, host: str, target: str) -> bool:
         """Say whether a request is of the kind it may strike."""
@@ -97,9 +107,10 @@ class Fault:
 
 
 class Faults:
-    """The faults in force. Raises ValueError for a description it does not know."""
+    """The faults in force; ``stores`` are the hosts that may lose objects. Raises ValueError for what it does not know."""
 
-    def __init__(self, text: str = "") -> None:
+    def __init__(self, text: str = "", stores: frozenset[str] = frozenset()) -> None:
+        self._stores = stores
         self.set(text)
 
     def set(self, text: str) -> None:
@@ -111,21 +122,37 @@ class Faults:
         self._struck: set[tuple[str, str]] = set()
 
     def draw(self, host: str, target: str) -> Fault | None:
-        """Return what goes wrong with this request; stored media apart, of which only its answer tells."""
-        for fault in self.all:
-            if fault.kind == "s3xml" or not fault.concerns(host, target):
-                continue
-            if fault.kind in LASTING:
-                if fault.has_begun() if fault.kind == "dark" else fault.picks(host, target):
-                    return fault
-            elif (host, target) not in self._struck and fault.strikes():
-                self._struck.add((host, target))
-                return fault
-        return None
+        """Return what goes wrong with this request; objects lost for good apart, of which ``is_gone`` tells."""
+        return next(
+            (fault for fault in self.all if fault.concerns(host, target) and self._hits(fault, host, target)), None
+        )
 
-    def is_gone(self, host: str, target: str) -> bool:
-        """Say whether a stored object is lost."""
-        return any(fault.kind == "s3xml" and fault.picks(host, target) for fault in self.all)
+    def _hits(self, fault: Fault, host: str, target: str) -> bool:
+        if fault.kind == "s3xml" and (fault.is_lasting or host not in self._stores):
+            return False
+        if fault.is_lasting:
+            return fault.has_begun() if fault.kind == "dark" else fault.picks(host, target)
+        if (host, target) in self._struck or not fault.strikes():
+            return False
+        self._struck.add((host, target))
+        return True
+
+    def is_gone(self, host: str, path: str) -> bool:
+        """Say whether a stored object is lost for good."""
+        return host in self._stores and any(fault.picks(host, path) for fault in self._losses)
+
+    @property
+    def losses(self) -> str:
+        """What ``is_gone`` depends on, as text that can be compared."""
+        return repr([(fault.every, fault.host, fault.path) for fault in self._losses])
+
+    @property
+    def _losses(self) -> list[Fault]:
+        return [fault for fault in self.all if fault.kind == "s3xml" and fault.is_lasting]
+
+    def end_darkness(self) -> None:
+        """Take back what made it go dark."""
+        self.all = [fault for fault in self.all if fault.kind != "dark"]
 
 
 def _parse(text: str) -> Fault:

@@ -48,7 +48,7 @@ def launch(site: Site, clock: Clock, options: argparse.Namespace) -> None:
     Prints one JSON line when ready: ``port``, ``http_port``, ``control_port``, ``ca`` (a path, or null), ``hosts``,
     ``pid``, ``state``.
     """
-    faults = Faults(options.faults)
+    faults = Faults(options.faults, site.stores)
     state = options.state or Path(tempfile.mkdtemp(prefix="outlast-replica-"))
     state.mkdir(parents=True, exist_ok=True)
     doors: dict[str, tuple[int, ssl.SSLContext | None]] = {"http": (options.port, None)}
@@ -73,16 +73,17 @@ async def _serve(replica: Replica, state: Path) -> None:
     }  # fmt: skip
     sys.stdout.write(json.dumps(ready) + "\n")
     sys.stdout.flush()
-    threading.Thread(target=_wait_for_the_end, args=(loop, done), daemon=True).start()
+    if sys.stdin is not None:  # else 0 is nobody's, or some socket's
+        threading.Thread(target=_wait_for_the_end, args=(loop, done), daemon=True).start()
     await done.wait()
     control.close()
     replica.down()
-    await asyncio.sleep(0.05)  # what was being sent is entered as cut off
+    await asyncio.sleep(0.05)  # resets are on their way
     replica.ledger.flush()
 
 
 def _wait_for_the_end(loop: asyncio.AbstractEventLoop, done: asyncio.Event) -> None:
-    """Read standard input until it closes; a process without one lives until a signal."""
+    """Read standard input, whatever it is, until it ends. In a thread: a loop cannot watch a file or /dev/null."""
     try:
         while os.read(0, 4096):
             pass

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import socket
+import struct
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
 
-from crawler.replicas.exchange import Answer, Clock, Request, frame, http_date, parse
+from crawler.replicas.exchange import MAX_BODY, MAX_HEAD, Answer, Clock, Request, frame, http_date, parse
+from crawler.replicas.faults import PACED
 
 if TYPE_CHECKING:
     import ssl
@@ -24,6 +30,10 @@ GONE = Answer(
 )
 #: Slow answers come in this many pieces a second.
 _BEATS = 20
+_PIECE = 1 << 16
+#: Close without lingering, so that the peer gets a reset (socket(7)).
+_NO_LINGER = struct.pack("ii", 1, 0)
+_log = logging.getLogger(__name__)
 
 
 class Site(Protocol):
@@ -104,7 +114,7 @@ class Replica:
             return Answer(421, b"no such host here\n", "text/plain")
         if request.method not in {"GET", "HEAD"}:
             return Answer(405, b"", "text/plain", (("Allow", "GET, HEAD"),))
-        if request.host in self.site.stores and self.faults.is_gone(request.host, request.path):
+        if self.faults.is_gone(request.host, request.path):
             return GONE
         return self.site.answer(request)
 
@@ -117,6 +127,8 @@ class Connection(asyncio.Protocol):
         self._scheme = scheme
         self._buffer = b""
         self._busy: asyncio.Task[None] | None = None
+        #: The exchange that is under way.
+        self._entry: Entry | None = None
         self._may_write = asyncio.Event()
         self._may_write.set()
 
@@ -129,6 +141,7 @@ class Connection(asyncio.Protocol):
         self._replica.connections.discard(self)
         if self._busy is not None:
             self._busy.cancel()
+        self._over(complete=False)
 
     def pause_writing(self) -> None:
         self._may_write.clear()
@@ -140,9 +153,14 @@ class Connection(asyncio.Protocol):
         self._buffer += data
         if self._busy is None:
             self._next()
+        elif len(self._buffer) > MAX_HEAD + MAX_BODY:
+            self.reset()  # nobody asks that much ahead
 
     def reset(self) -> None:
-        """End it without a word."""
+        """End it with a TCP reset; what is under way is entered as cut off."""
+        self._over(complete=False)
+        with suppress(OSError):  # closed already
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         self._transport.abort()
 
     def _next(self) -> None:
@@ -157,16 +175,34 @@ class Connection(asyncio.Protocol):
                 return
             request, size = found
             raw, self._buffer = self._buffer[:size], self._buffer[size:]
-            entry = self._replica.ledger.begin(request, raw, self._scheme)
+            entry = self._begin(request, raw)
             fault = self._replica.faults.draw(request.host, request.target)
             if fault is not None or self._replica.latency:
                 self._later(request, entry, fault)
                 return
-            answer = self._replica.answer(request, self._scheme)
+            answer = self._answer(request)
             if answer.flow is not None and request.method == "GET":
                 self._later(request, entry, None)
                 return
             self._send(request, answer, entry)
+
+    def _begin(self, request: Request, raw: bytes) -> Entry:
+        self._entry = self._replica.ledger.begin(request, raw, self._scheme)
+        return self._entry
+
+    def _over(self, *, complete: bool) -> None:
+        """Enter the exchange that is under way, if there is one."""
+        if self._entry is not None:
+            self._replica.ledger.enter(self._entry, complete=complete)
+            self._entry = None
+
+    def _answer(self, request: Request) -> Answer:
+        """Return the site's answer; 500 where it has none for what was asked, which is its fault."""
+        try:
+            return self._replica.answer(request, self._scheme)
+        except Exception:
+            _log.exception("no answer to %s https://%s%s", request.method, request.host, request.target)
+            return Answer(500, b"this replica is broken\n", "text/plain")
 
     def _send(self, request: Request, answer: Answer, entry: Entry) -> None:
         """Send a whole answer in one piece."""
@@ -176,7 +212,7 @@ class Connection(asyncio.Protocol):
 
     def _end(self, request: Request, answer: Answer, entry: Entry) -> None:
         entry.status = answer.status
-        self._replica.ledger.enter(entry, complete=True)
+        self._over(complete=True)
         if request.is_last:
             self._transport.close()
 
@@ -187,7 +223,7 @@ class Connection(asyncio.Protocol):
     def _refuse(self) -> None:
         """Answer what is no request, and hang up."""
         request = Request("", "", "", {"connection": "close"})
-        entry = self._replica.ledger.begin(request, self._buffer, self._scheme)
+        entry = self._begin(request, self._buffer)
         self._buffer = b""
         self._send(request, Answer(400, b"bad request\n", "text/plain"), entry)
 
@@ -201,9 +237,6 @@ class Connection(asyncio.Protocol):
             if self._replica.latency:
                 await asyncio.sleep(self._replica.latency)
             await (self._stream(request, entry) if fault is None else self._misbehave(request, entry, fault))
-        except asyncio.CancelledError:
-            self._replica.ledger.enter(entry, complete=False)  # the client went away
-            raise
         except Exception:
             self.reset()  # better no answer than none for ever
             raise
@@ -213,7 +246,7 @@ class Connection(asyncio.Protocol):
 
     async def _stream(self, request: Request, entry: Entry, pace: float = 0.0, share: float = 1.0) -> None:
         """Send an answer piece by piece: at most ``pace`` bytes a second, at most that share of its bytes."""
-        answer = self._replica.answer(request, self._scheme)
+        answer = self._answer(request)
         head, body = frame(request, answer, self._replica.clock.date)
         entry.status = answer.status
         flow = answer.flow if request.method == "GET" else None
@@ -230,13 +263,12 @@ class Connection(asyncio.Protocol):
 
     @staticmethod
     def _pieces(start: bytes, answer: Answer, flows: bool, pace: float) -> Iterator[bytes]:
-        size = max(int(pace / _BEATS), 1) if pace else 1 << 16
-        yield from (start[at : at + size] for at in range(0, len(start), size))
-        if flows and answer.flow is not None:
-            yield from answer.flow.pieces()
+        size = max(int(pace / _BEATS), 1) if pace else _PIECE
+        for piece in chain((start,), answer.flow.pieces() if flows and answer.flow else ()):
+            yield from (piece[at : at + size] for at in range(0, len(piece), size))
 
     async def _misbehave(self, request: Request, entry: Entry, fault: Fault) -> None:
-        argument = float(fault.argument or 0) if fault.kind in {"stall", "slow", "cut", "reset"} else 0.0
+        argument = float(fault.argument or 0) if fault.kind in PACED else 0.0
         if fault.kind == "stall":
             await asyncio.sleep(argument or 30)
             await self._stream(request, entry)
@@ -245,7 +277,6 @@ class Connection(asyncio.Protocol):
         elif fault.kind in {"cut", "reset"}:
             await self._break_off(request, entry, argument or (0.6 if fault.kind == "cut" else 0.0), fault.kind)
         elif fault.kind == "dark":
-            self._replica.ledger.enter(entry, complete=False)
             self._replica.down() if not fault.host else self.reset()
         else:
             self._send(request, self._instead(fault), entry)
@@ -255,16 +286,19 @@ class Connection(asyncio.Protocol):
         if share:
             await self._stream(request, entry, share=min(share, 0.99))
             await asyncio.sleep(0.02)  # a reset overtakes what is still on its way
-        self._replica.ledger.enter(entry, complete=False)
+        self._over(complete=False)
         self._transport.close() if kind == "cut" else self.reset()
 
     def _instead(self, fault: Fault) -> Answer:
         """Return what is said in place of the answer."""
         if fault.kind == "login":
             return Answer(302, b"", headers=(("Location", fault.argument or self._replica.site.login),))
+        if fault.kind == "s3xml":
+            return GONE
         if fault.kind != "429":
             return Answer(int(fault.kind), b"<html><body><h1>Bad gateway</h1></body></html>")
         seconds = int(fault.argument.removeprefix("date") or 1)
-        later = self._replica.clock.moment + timedelta(seconds=seconds)
+        # Whoever waits goes by the real time, not by the replica's.
+        later = datetime.now(UTC) + timedelta(seconds=seconds)
         wait = http_date(later) if fault.argument.startswith("date") else str(seconds)
         return Answer(429, b"slow down\n", "text/plain", (("Retry-After", wait),))
