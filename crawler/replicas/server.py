@@ -200,7 +200,7 @@ class Connection(asyncio.Protocol):
         """Return the site's answer; 500 where it has none for what was asked, which is its fault."""
         try:
             return self._replica.answer(request, self._scheme)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the fault may be anything, and is in the log
             _log.exception("no answer to %s https://%s%s", request.method, request.host, request.target)
             return Answer(500, b"this replica is broken\n", "text/plain")
 
