@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import msgspec
 from scrapy import Request
 
+from crawler import clock
 from crawler.capture import spool
 from crawler.failpoint import failpoint
 from crawler.model import (
@@ -182,7 +182,7 @@ class Committer:
     async def finished(self, leased: Leased, found: Found) -> None:
         """The callback of a capture has ended: write its metadata record and queue its settlement."""
         recorded = self._recorded.pop(leased.id)
-        told = settlement(leased, recorded.ruling, recorded.response, found, now=time.time())
+        told = settlement(leased, recorded.ruling, recorded.response, found, now=clock.now())
         if recorded.group is None:
             await self._segments.loose(
                 SegmentClass.ATTEMPTS, lambda wid: [metadata(None, recorded.capture, leased, told, warcinfo_id=wid)]

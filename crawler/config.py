@@ -34,6 +34,10 @@ class Config:
     rate: float = 0.0
     concurrency: int = 16
     delay: float = 0.0
+    #: Worker processes; 0 = one a core.
+    workers: int = 0
+    #: Seconds without a sign of life after which a worker is taken for hung.
+    watchdog: float = 60.0
     #: Exchanges in flight over all hosts of one worker.
     in_flight: int = 64
     segment_bytes: int = SEGMENT_BYTES

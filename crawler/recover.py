@@ -13,6 +13,7 @@ import time
 from dataclasses import replace
 from typing import IO, TYPE_CHECKING
 
+from crawler import clock
 from crawler.capture import spool
 from crawler.capture.decode import response_from
 from crawler.collection import OPEN_SUFFIX
@@ -66,7 +67,7 @@ def recover(
         for batch in _batches(_unsettled(reader, name, frontier, collection, spider)):
             os.fsync(handle.fileno())
             sifted = [(fetch, admission.sift(told)) for fetch, told in batch]
-            count += frontier.commit_recovered(sifted, {}, now=time.time())
+            count += frontier.commit_recovered(sifted, {}, now=clock.now())
             admission.learn(told.gate for _, told in sifted if told.gate is not None)
             failpoint("recover.committed")
         if reader.end < durable:
@@ -78,7 +79,7 @@ def recover(
             log.warning("%s: cutting a torn tail of %d bytes (%s)", name, path.stat().st_size - reader.end, reader.torn)
             os.truncate(path, reader.end)
             os.fsync(handle.fileno())
-        frontier.commit_recovered([], {name: reader.end}, now=time.time())
+        frontier.commit_recovered([], {name: reader.end}, now=clock.now())
     if count:
         log.info("%s: %d captures recovered", name, count)
     return count
@@ -100,11 +101,11 @@ def rebuild(
     count = 0
     for batch in _batches(_unsettled(reader, path.name, frontier, collection, spider)):
         sifted = [(fetch, admission.sift(told)) for fetch, told in batch]
-        count += frontier.commit_recovered(sifted, {}, now=time.time())
+        count += frontier.commit_recovered(sifted, {}, now=clock.now())
         admission.learn(told.gate for _, told in sifted if told.gate is not None)
     if reader.torn:
         raise Damaged(f"{path.name}:{reader.end}: {reader.torn}; restore it from a copy.")
-    frontier.commit_recovered([], {path.name: reader.end}, now=time.time())
+    frontier.commit_recovered([], {path.name: reader.end}, now=clock.now())
     return count
 
 
@@ -152,7 +153,7 @@ def _read(group: Group, name: str, collection: Collection, spider: PlatformSpide
         missing = ruling.state is State.DONE and ruling.standing in {Standing.MISSING, Standing.VACANT}
         if not ruling.read and not spider.reads(leased.fetch, missing=missing):
             response.fetch = replace(leased.fetch, callback=None)
-        told = settlement(leased, ruling, response, read_all(spider, response), now=time.time())
+        told = settlement(leased, ruling, response, read_all(spider, response), now=clock.now())
     finally:
         spool.discard(capture.body)
     return replace(

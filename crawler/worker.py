@@ -22,17 +22,18 @@ import uvloop
 from scrapy.crawler import AsyncCrawlerRunner, Crawler
 from scrapy.settings import Settings
 
+from crawler import clock
 from crawler.capture.pool import Pool
 from crawler.capture.recorder import Recorder
 from crawler.collection import Collection
 from crawler.commit import Committer
 from crawler.errors import DiskFull, OutlastError
-from crawler.framing import parse_headers
+from crawler.framing import Head, parse_headers
 from crawler.frontier.reader import FrontierReader
-from crawler.frontier.remote import RemoteFrontier, Reply, Stop, Welcome, Wire
+from crawler.frontier.remote import Freeze, Look, RemoteFrontier, Reply, Stop, Welcome, Wire
 from crawler.frontier.scheduler import WAKE, Hand
 from crawler.model import Capture, Leased, Lookup, SegmentClass, Standing, State, Tls
-from crawler.politeness.pace import Pace
+from crawler.politeness.pace import Change, Pace
 from crawler.politeness.ratelimit import advice
 from crawler.probe import pool_options
 from crawler.url import origin
@@ -47,6 +48,8 @@ log = logging.getLogger("outlast.worker")
 
 #: Seconds that exchanges in flight get to finish when a worker is told to stop.
 GRACE = 10.0
+#: Seconds between signs of life.
+SIGN_OF_LIFE = 2.0
 
 
 @dataclass(slots=True)
@@ -78,6 +81,8 @@ class Worker:
             pool_options(self.config, welcome.seed.url, self.collection.spool),
             on_lookup=self._looked_up,
             on_chain=self._chain_seen,
+            on_refusal=self._refused,
+            held=self._held,
         )
         self.hand = Hand(
             self.frontier, self.pace, in_flight=self.config.in_flight, per_host=max(self.config.concurrency, 1)
@@ -107,8 +112,21 @@ class Worker:
         crawling.add_done_callback(self._engine_ended)
         self.hand.wake = lambda: _wake(crawler)
         self.hand.failed = self._fatal
+        living = asyncio.create_task(self._live())
         await self.stopping.wait()
         await self._wind_down()
+        living.cancel()
+        await self.frontier.close()
+
+    async def _live(self) -> None:
+        """Give signs of life, and tell what was learned of the pace."""
+        told: dict[str, dict[str, float]] = {}
+        while True:
+            await self.frontier.alive()
+            if (learned := self.pace.to_json()) != told:
+                await self.frontier.remember(learned)
+                told = learned
+            await asyncio.sleep(SIGN_OF_LIFE)
 
     async def _wind_down(self) -> None:
         """Let what is in flight finish for a while, commit it, and give the rest back.
@@ -129,21 +147,39 @@ class Worker:
         await self.frontier.remember(self.pace.to_json())
         if self.error is not None:
             await self.frontier.failed(self.error)
-        await self.frontier.close()
 
     # What the parts tell each other
 
     def _finished(self, leased: Leased, capture: Capture, latency: float) -> float | None:
         """Tell the pace how an exchange went; return how long the server asks us to wait (seconds)."""
-        now = time.time()
+        now = clock.now()
         place = origin(leased.fetch.url)
-        heard = advice(capture.status, _headers(capture), now)
+        heard = advice(capture.status, _text(parse_headers(capture.head)), now)
         change = self.pace.finished(
             place, now, latency=latency, status=capture.status, outcome=capture.outcome, advice=heard
         )
-        if change is not None:
-            log.info("%s", change.why)
+        self._changed(change, is_limit=capture.status == 429)
         return heard.wait_until - now if heard.wait_until is not None else None
+
+    def _refused(self, url: str, head: Head) -> None:
+        """Stop asking a host, in all workers, as soon as the head of an answer says so: its body may take its time."""
+        now = clock.now()
+        heard = advice(head.status, _text(head.headers), now)
+        if heard.wait_until is not None and heard.wait_until > now:
+            why = f"HTTP {head.status}; waiting {heard.wait_until - now:.0f} s ({heard.why})"
+            self._changed(self.pace.told(origin(url), now, heard.wait_until, why), is_limit=True)
+
+    def _changed(self, change: Change | None, *, is_limit: bool) -> None:
+        if change is None:
+            return
+        log.info("%s", change.why)
+        if is_limit and change.frozen_until:
+            self.frontier.limited(change.origin, change.frozen_until, change.why)
+
+    def _held(self, url: str) -> float:
+        now = clock.now()
+        until = self.pace.waits_until(origin(url), now)
+        return until - now if until else 0.0
 
     def _engine_ended(self, crawling: asyncio.Future[None]) -> None:
         if not self.stopping.is_set():
@@ -175,9 +211,14 @@ class Worker:
             self._fatal(error if isinstance(error, Exception) else OutlastError(str(error)))
 
     def _pushed(self, reply: Reply) -> None:
-        if isinstance(reply, Stop):
-            log.info("stopping: %s", reply.reason)
-            self.stopping.set()
+        match reply:
+            case Stop():
+                log.info("stopping: %s", reply.reason)
+                self.stopping.set()
+            case Freeze():
+                self.pace.told(reply.origin, clock.now(), reply.until, reply.why)
+            case Look():
+                self.hand.look_again()
 
     def _fatal(self, error: Exception) -> None:
         if self.error is None:
@@ -217,8 +258,8 @@ def pace_from(config: Config, remembered: dict[str, Any]) -> Pace:
     return pace
 
 
-def _headers(capture: Capture) -> list[tuple[str, str]]:
-    return [(k.decode("latin-1"), v.decode("latin-1")) for k, v in parse_headers(capture.head)]
+def _text(headers: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
 
 
 def _told(error: Exception) -> OutlastError:
@@ -247,6 +288,7 @@ async def _main(fd: int) -> int:
     if first is None or not isinstance(first.reply, Welcome):
         return 70
     welcome = first.reply
+    clock.follow(welcome.clock)
     logging.basicConfig(
         filename=Path(welcome.root) / "logs" / f"{welcome.worker}.log", level=logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",

@@ -16,6 +16,7 @@ from crawler.framing import Data, End, Head, Interim, ResponseParser
 from crawler.model import Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import Executor
 
     from crawler.capture.spool import Sink
@@ -115,7 +116,9 @@ class Connection(asyncio.Protocol):
 class Exchange:
     """One request and its answer. ``run`` it once, then read what became of it."""
 
-    def __init__(self, method: str, limits: Limits, sink: Sink, threads: Executor) -> None:
+    def __init__(
+        self, method: str, limits: Limits, sink: Sink, threads: Executor, heard: Callable[[Head], None] | None = None
+    ) -> None:
         self.head: Head | None = None
         self.interim = b""
         self.outcome = Outcome.OK
@@ -125,6 +128,7 @@ class Exchange:
         #: Whether any byte of an answer came.
         self.answered = False
         self._limits = limits
+        self._heard = heard
         self._sink = sink
         self._threads = threads
         self._loop = asyncio.get_running_loop()
@@ -214,6 +218,8 @@ class Exchange:
             elif isinstance(event, Head):
                 self.head = event
                 self._sink.write_head(event.wire)
+                if self._heard is not None:
+                    self._heard(event)
             elif isinstance(event, Interim):
                 self.interim += event.wire
             else:

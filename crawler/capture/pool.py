@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from crawler.capture.connection import Connection
     from crawler.capture.request import Target
     from crawler.capture.resolve import Network
+    from crawler.framing import Head
     from crawler.model import Lookup, Tls
 
 #: Seconds a connection may stay idle before it is closed.
@@ -71,7 +72,9 @@ class _Gate:
 class Pool:
     """Connections to many hosts, reused while they are good.
 
-    ``on_lookup`` hears of every DNS lookup really made, ``on_chain`` of every TLS handshake with a site.
+    ``on_lookup`` hears of every DNS lookup really made, ``on_chain`` of every TLS handshake with a site, ``on_refusal``
+    of every head with a status of 400 or more, at once. ``held`` says for how many more seconds a request to a URL
+    that is ready to leave may not.
     Raises UsageError where proxy, ``resolve`` or ``connect_to`` are not well formed.
     """
 
@@ -81,8 +84,12 @@ class Pool:
         *,
         on_lookup: Callable[[Lookup], None] | None = None,
         on_chain: Callable[[str, Tls], None] | None = None,
+        on_refusal: Callable[[str, Head], None] | None = None,
+        held: Callable[[str], float] = lambda url: 0.0,
     ) -> None:
         self._options = options
+        self._on_refusal = on_refusal
+        self._held = held
         self._dialer = Dialer(
             proxy=Proxy.parse(options.proxy) if options.proxy else None,
             redirections=Redirections.parse(options.connect_to, options.resolve),
@@ -144,17 +151,25 @@ class Pool:
             target, method=method, user_agent=self._options.user_agent, headers=headers, body=body,
             absolute=self._dialer.forwards(target),
         )  # fmt: skip
-        connection = self._reusable(target)
-        if connection is not None:
+        while True:
+            connection = self._reusable(target)
+            is_fresh = connection is None
+            if connection is None:
+                connection = await self._dialer.connect(target)
+                self._open.add(connection)
+                connection.closed.add_done_callback(self._forget(connection))
+            if (wait := self._held(url)) > 0:
+                # While it connected, the server asked us to wait.
+                self._idle.setdefault(target.origin, []).append(connection)
+                await asyncio.sleep(wait)
+                continue
             capture, answered = await self._ask(connection, target, method, url, request)
-            if answered or capture.outcome is Outcome.TIMEOUT:
+            if is_fresh or answered or capture.outcome is Outcome.TIMEOUT:
                 return capture
             # The server closed an idle connection as the request left: not an outcome, ask again.
-        connection = await self._dialer.connect(target)
-        self._open.add(connection)
-        connection.closed.add_done_callback(lambda _: self._open.discard(connection))
-        capture, _ = await self._ask(connection, target, method, url, request)
-        return capture
+
+    def _forget(self, connection: Connection) -> Callable[[object], None]:
+        return lambda _: self._open.discard(connection)
 
     async def _ask(
         self, connection: Connection, target: Target, method: str, url: str, request: bytes
@@ -162,7 +177,7 @@ class Pool:
         """Run one exchange; return it and whether any byte of an answer came."""
         started = datetime.now(UTC)
         sink = Sink(self._options.spool_dir, self._options.spool_threshold)
-        exchange = Exchange(method, self._limits, sink, self._threads)
+        exchange = Exchange(method, self._limits, sink, self._threads, self._hearer(url))
         try:
             await exchange.run(connection, request)
             body, digests = sink.finish()
@@ -181,6 +196,12 @@ class Pool:
             error=exchange.error, truncated=exchange.truncated, ip=connection.ip, tls=connection.tls,
             interim=exchange.interim, digests=digests if head else None,
         ), exchange.answered  # fmt: skip
+
+    def _hearer(self, url: str) -> Callable[[Head], None] | None:
+        tell = self._on_refusal
+        if tell is None:
+            return None
+        return lambda head: tell(url, head) if head.status >= 400 else None
 
     def _reusable(self, target: Target) -> Connection | None:
         """Return the connection to an origin that was used last, if one is still good."""

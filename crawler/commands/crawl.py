@@ -82,6 +82,20 @@ def options_of_a_crawl(function: Callable[..., Any]) -> Callable[..., Any]:
                 help="At most so many requests at once per host.",
             ),
             click.option(
+                "--workers",
+                type=click.IntRange(0, 256),
+                default=0,
+                metavar="N",
+                help="Worker processes. [default: one a core]",
+            ),
+            click.option(
+                "--watchdog",
+                default="60s",
+                show_default=True,
+                metavar="TIME",
+                help="Replace a worker that gave no sign of life for so long.",
+            ),
+            click.option(
                 "--delay",
                 type=click.FloatRange(0),
                 default=0.0,
@@ -190,7 +204,7 @@ def config_from(options: dict[str, Any]) -> Config:
     values["segment_bytes"] = byte_count(values.pop("segment_size"))
     for name in ("max_bytes", "disk_reserve"):
         values[name] = byte_count(values[name])
-    for name in ("max_time", "seal_every"):
+    for name in ("max_time", "seal_every", "watchdog"):
         values[name] = duration(values[name])
     values["ca_cert"] = _absolute(values["ca_cert"])
     _check_networks(values["allow_private"])

@@ -82,13 +82,12 @@ class Frontier(Protocol):
         now: float,
         seconds: float,
         admit: Callable[[Fetch], Refusal | None] | None,
-        busy: Mapping[str, int],
-        default_room: int,
+        room: Callable[[str], int],
     ) -> Lease:
         """Hand out up to ``n`` due fetches, best buckets first, oldest first within one.
 
-        ``busy`` says how many each origin may still get, ``default_room`` what others may. What ``admit`` refuses
-        becomes excluded in the same transaction. Paused buckets, closed and frozen origins give nothing.
+        ``room`` says how many an origin may get. What ``admit`` refuses becomes excluded in the same transaction.
+        Paused buckets, closed and frozen origins give nothing.
         """
         ...
 
@@ -145,6 +144,10 @@ class Frontier(Protocol):
 
     def bring_forward(self, reason: str, *, older_than: float, now: float) -> int:
         """Make due what waits for this reason and was last tried before ``older_than``."""
+        ...
+
+    def forget_waits(self, beyond: float) -> None:
+        """Make due what would wait beyond this time (seconds since the epoch): fetches and frozen origins."""
         ...
 
     def requeue(self, state: str, reason: str | None = None) -> int:

@@ -61,6 +61,10 @@ SELECT min(not_before) FROM fetch WHERE state = 'queued' AND not_before > 0;
 -- What waits for a reason is due now.
 UPDATE fetch SET not_before = 0 WHERE state = 'queued' AND not_before > :now AND reason = :reason AND tried < :older_than;
 
+-- name: forget_waits
+-- What would wait for too long is due now.
+UPDATE fetch SET not_before = 0 WHERE state = 'queued' AND not_before > max(0, :beyond);
+
 -- name: troubled
 -- Parked or failed fetches, all or those with one reason.
 SELECT id, bucket, reason FROM fetch WHERE state = :state AND state IN ('failed', 'parked')

@@ -57,6 +57,18 @@ class Remember(msgspec.Struct, tag=True, frozen=True):
     pace: dict[str, Any]
 
 
+class Alive(msgspec.Struct, tag=True, frozen=True):
+    """Worker, every few seconds: my event loop turns."""
+
+
+class Limited(msgspec.Struct, tag=True, frozen=True):
+    """Worker: this origin is to be left alone until then, by all of us."""
+
+    origin: str
+    until: float
+    why: str
+
+
 class Failed(msgspec.Struct, tag=True, frozen=True):
     """Worker: I must stop, for this reason (an exit code and a sentence)."""
 
@@ -64,7 +76,7 @@ class Failed(msgspec.Struct, tag=True, frozen=True):
     message: str
 
 
-Call = Ask | Settle | NewSegment | SegmentClosed | Remember | Failed
+Call = Ask | Settle | NewSegment | SegmentClosed | Remember | Alive | Limited | Failed
 
 
 class Welcome(msgspec.Struct, tag=True, frozen=True):
@@ -77,6 +89,8 @@ class Welcome(msgspec.Struct, tag=True, frozen=True):
     platform: str
     warcinfo: dict[str, str]
     pace: dict[str, Any]
+    #: ``clock.offset`` of the supervisor.
+    clock: float
 
 
 class Granted(msgspec.Struct, tag=True, frozen=True):
@@ -92,13 +106,25 @@ class Done(msgspec.Struct, tag=True, frozen=True):
     text: str = ""
 
 
+class Freeze(msgspec.Struct, tag=True, frozen=True):
+    """Supervisor, unasked: another worker was told to leave this origin alone until then."""
+
+    origin: str
+    until: float
+    why: str
+
+
+class Look(msgspec.Struct, tag=True, frozen=True):
+    """Supervisor, unasked, to a worker that asked in vain: there may be work now."""
+
+
 class Stop(msgspec.Struct, tag=True, frozen=True):
     """Supervisor, unasked: finish what is in flight and end."""
 
     reason: str
 
 
-Reply = Welcome | Granted | Done | Stop
+Reply = Welcome | Granted | Done | Freeze | Look | Stop
 
 
 class Frame(msgspec.Struct, array_like=True, frozen=True):
@@ -137,9 +163,13 @@ class Wire:
 
     async def send(self, frame: Frame) -> None:
         """Send one frame."""
+        self.push(frame)
+        await self._writer.drain()
+
+    def push(self, frame: Frame) -> None:
+        """Send one small frame without waiting for anything."""
         data = _encode(frame)
         self._writer.write(len(data).to_bytes(4, "big") + data)
-        await self._writer.drain()
 
     def close(self) -> None:
         """Close the socket."""
@@ -182,6 +212,14 @@ class RemoteFrontier:
         """Keep what was learned of the pace."""
         await self._call(Remember(pace))
 
+    async def alive(self) -> None:
+        """Give a sign of life."""
+        await self._call(Alive())
+
+    def limited(self, origin: str, until: float, why: str) -> None:
+        """Tell all workers, without waiting, to leave an origin alone until then (seconds since the epoch)."""
+        self._wire.push(Frame(0, call=Limited(origin, until, why)))
+
     async def failed(self, error: OutlastError) -> None:
         """Tell the supervisor why this worker stops."""
         await self._call(Failed(error.exit_code, str(error)))
@@ -221,7 +259,23 @@ class RemoteFrontier:
 
 
 async def serve(wire: Wire, answer: Callable[[Call], Awaitable[Reply]]) -> None:
-    """Answer a worker's calls, in order, until its end of the socket closes."""
-    while (frame := await wire.receive()) is not None:
-        if frame.call is not None:
-            await wire.send(Frame(frame.id, reply=await answer(frame.call)))
+    """Answer a worker's calls, side by side, until its end of the socket closes.
+
+    A slow commit must not hold up the word that a host is to be left alone. Raises the first error of an answer.
+    """
+    try:
+        async with asyncio.TaskGroup() as answers:
+            while (frame := await wire.receive()) is not None:
+                if frame.call is not None:
+                    answers.create_task(_reply(wire, frame.id, answer(frame.call)))
+    except* Exception as group:  # noqa: BLE001 - handed on
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None
+
+
+async def _reply(wire: Wire, number: int, answer: Awaitable[Reply]) -> None:
+    reply = await answer
+    if number:
+        await wire.send(Frame(number, reply=reply))

@@ -7,13 +7,13 @@ the public ``engine.crawl`` when new ones arrive, because it looks again by itse
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from scrapy import Request
 from scrapy.core.scheduler import BaseScheduler
 
+from crawler import clock
 from crawler.url import origin
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Hand:
         """Return a fetch that may start now, oldest origin first, or None; then the engine is woken in time."""
         if self.stopping:
             return None
-        now = time.time()
+        now = clock.now()
         for place, queue in self._ready.items():
             if self._pace.room(place, now) > 0:
                 leased = queue.popleft()

@@ -157,24 +157,23 @@ class SqliteFrontier(FrontierReader):
         now: float,
         seconds: float,
         admit: Callable[[Fetch], Refusal | None] | None,
-        busy: Mapping[str, int],
-        default_room: int,
+        room: Callable[[str], int],
     ) -> Lease:
         """Hand out due fetches."""
         taken: list[Leased] = []
-        room = dict(busy)
+        left: dict[str, int] = {}
         with self._transaction(durable=False):
             for bucket, place, lane in self._db.execute(
                 self._sql["buckets_due"], {"round": self.round, "now": now}
             ).fetchall():
-                while len(taken) < n and (free := room.get(place, default_room)) > 0:
+                while len(taken) < n and (free := left[place] if place in left else room(place)) > 0:
                     want = min(free, n - len(taken))
                     rows = self._db.execute(
                         self._sql["fetches_due"], {"bucket": bucket, "now": now, "n": want}
                     ).fetchall()
                     got = self._take(rows, bucket, place, lane, worker, now, now + seconds, admit)
                     taken += got
-                    room[place] = free - len(got)
+                    left[place] = free - len(got)
                     if len(rows) < want or len(got) == len(rows):
                         break
                 if len(taken) >= n:
@@ -407,6 +406,12 @@ class SqliteFrontier(FrontierReader):
             return self._db.execute(
                 self._sql["bring_forward"], {"reason": reason, "older_than": older_than, "now": now}
             ).rowcount
+
+    def forget_waits(self, beyond: float) -> None:
+        """Make due what would wait beyond this time."""
+        with self._transaction():
+            self._db.execute(self._sql["forget_waits"], {"beyond": beyond})
+            self._db.execute("UPDATE origin SET frozen_until = 0 WHERE frozen_until > ?", (beyond,))
 
     def requeue(self, state: str, reason: str | None = None) -> int:
         """Queue parked or failed fetches again."""

@@ -11,10 +11,13 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crawler.model import Outcome
 from crawler.politeness.ratelimit import MAX_WAIT, Advice
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 #: Requests at once that every host begins with.
 START = 2.0
@@ -262,6 +265,19 @@ class HostPace:
         self.rate.answered(now, is_late=is_late)
         self.permits.answered(latency, self.active + 1, self.ceilings.concurrency)
 
+    def told(self, now: float, until: float) -> bool:
+        """Take note that the server limits us, which an answer still on its way or another worker heard first.
+
+        Says whether that was news.
+        """
+        if until <= self.frozen_until:
+            return False
+        self.rate.limited_at = self.rate.limited_at or now
+        self.permits.begin_again()
+        self._cut_at = now
+        self.freeze(until, "")
+        return True
+
     def _trouble(self, now: float, what: str) -> str:
         self._cut_at = now
         self._row += 1
@@ -324,12 +340,17 @@ class Pace:
         self._note(origin, host, now)
         return self._change(origin, host, now, why)
 
-    def freeze(self, origin: str, until: float, why: str) -> Change | None:
-        """Leave an origin alone until then: another worker was told to."""
+    def told(self, origin: str, now: float, until: float, why: str) -> Change | None:
+        """Leave an origin alone until then: a head just read says so, or another worker was told to."""
         host = self._host(origin)
-        told = host.freeze(until, why)
+        is_news = host.told(now, until)
         self._waiting.add(origin)
-        return self._change(origin, host, 0.0, told)
+        return self._change(origin, host, now, why if is_news else None)
+
+    def waits_until(self, origin: str, now: float) -> float:
+        """Return when a request that is ready may leave: 0 where the origin is not frozen."""
+        host = self._hosts.get(origin)
+        return host.frozen_until if host is not None and now < host.frozen_until <= now + MAX_WAIT else 0.0
 
     def next_wake(self, now: float) -> float | None:
         """Return when the next origin that waits for the clock alone may be asked."""
@@ -376,6 +397,27 @@ class Pace:
     def _change(self, origin: str, host: HostPace, now: float, why: str | None) -> Change | None:
         frozen = host.frozen_until if host.frozen_until > now else 0.0
         return None if why is None else Change(origin=origin, why=f"{origin}: {why}", frozen_until=frozen)
+
+
+def merged(paces: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return what several workers learned as that of one: rates add up, the longest waits hold."""
+    whole: dict[str, dict[str, float]] = {}
+    for pace in paces:
+        for origin, known in pace.items():
+            so_far = whole.setdefault(origin, {"frozen_until": 0.0, "rate": 0.0, "patience": 0.0})
+            so_far["rate"] += _positive(known, "rate")
+            for name in ("frozen_until", "patience"):
+                so_far[name] = max(so_far[name], _positive(known, name))
+    return whole
+
+
+def part_of(pace: dict[str, Any], parts: int) -> dict[str, Any]:
+    """Return what one of several workers may go by of what a run before learned."""
+    return {
+        origin: {**known, "rate": _positive(known, "rate") / parts}
+        for origin, known in pace.items()
+        if isinstance(known, dict)
+    }
 
 
 def _positive(known: Any, name: str) -> float:

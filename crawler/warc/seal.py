@@ -12,6 +12,7 @@ import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crawler.collection import OPEN_SUFFIX, sync_directory
@@ -23,7 +24,6 @@ from crawler.warc.verify import ORIGINS_FAULT, RecordChecks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @dataclass(slots=True)
@@ -47,6 +47,11 @@ def seal(open_path: Path, *, index_dir: Path, manifest_path: Path, segment_class
     """
     with one_at_a_time(manifest_path):
         return _seal(open_path, index_dir, manifest_path, segment_class)
+
+
+def seal_named(path: str, index_dir: str, manifest_path: str, segment_class: str) -> bool:
+    """As ``seal``, for a caller in another process: importing this module is all that process needs."""
+    return seal(Path(path), index_dir=Path(index_dir), manifest_path=Path(manifest_path), segment_class=segment_class)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ def fetch(path: str, lane: str = "posts", **work: Any) -> Fetch:
 
 
 def lease(frontier: SqliteFrontier, n: int = 100, now: float = 1000.0, worker: str = "w1", **how: Any) -> list[Leased]:
-    how = {"admit": None, "busy": {}, "default_room": 1000, "seconds": 60.0, **how}
+    how = {"admit": None, "room": lambda place: 1000, "seconds": 60.0, **how}
     return list(frontier.lease(n, worker=worker, now=now, **how).fetches)
 
 

@@ -39,7 +39,7 @@ def test_origins_get_no_more_than_their_room(frontier: SqliteFrontier) -> None:
     frontier.offer(
         [fetch(str(n)) for n in range(9)] + [Fetch(url=f"https://b.example/{n}", lane="posts") for n in range(9)]
     )
-    got = lease(frontier, busy={"https://a.example": 2}, default_room=4)
+    got = lease(frontier, room=lambda place: 2 if place == "https://a.example" else 4)
     assert sum("a.example" in one.fetch.url for one in got) == 2
     assert sum("b.example" in one.fetch.url for one in got) == 4
 

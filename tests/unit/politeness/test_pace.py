@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.model import Outcome
-from crawler.politeness.pace import MAX_FREEZE, MAX_ORIGINS, START, Change, Pace
+from crawler.politeness.pace import MAX_FREEZE, MAX_ORIGINS, START, Change, Pace, merged, part_of
 from crawler.politeness.ratelimit import MAX_WAIT, NOTHING, Advice
 
 HOST = "https://host.example"
@@ -314,9 +314,9 @@ def test_what_was_learned_is_remembered() -> None:
 
 def test_a_freeze_is_remembered_and_wakes_the_next_run() -> None:
     earlier = pace()
-    change = earlier.freeze(HOST, BEGIN + 100, "another worker was told to wait")
+    change = earlier.told(HOST, BEGIN, BEGIN + 100, "another worker was told to wait")
     assert change == Change(origin=HOST, why=f"{HOST}: another worker was told to wait", frozen_until=BEGIN + 100)
-    assert earlier.freeze(HOST, BEGIN + 50, "an older word") is None
+    assert earlier.told(HOST, BEGIN, BEGIN + 50, "an older word") is None
     later = pace()
     later.from_json(earlier.to_json())
     assert later.room(HOST, BEGIN) == 0
@@ -344,7 +344,7 @@ def test_memories_that_make_no_sense_are_left_out(facts: dict[str, object]) -> N
 
 def test_a_freeze_by_a_clock_that_was_wrong_is_not_believed() -> None:
     host = pace()
-    host.freeze(HOST, BEGIN + 10 * MAX_WAIT, "a clock a week ahead")
+    host.told(HOST, BEGIN, BEGIN + 10 * MAX_WAIT, "a clock a week ahead")
     assert host.room(HOST, BEGIN) == START
     assert host.next_wake(BEGIN) is None
 
@@ -353,7 +353,7 @@ def test_hosts_without_end_are_forgotten_but_never_one_in_use() -> None:
     host = pace()
     host.started("https://first.example", BEGIN)
     for n in range(MAX_ORIGINS + 500):
-        host.freeze(f"https://h{n}.example", BEGIN + 60, "told to")
+        host.told(f"https://h{n}.example", BEGIN, BEGIN + 60, "told to")
     assert len(host.to_json()) <= MAX_ORIGINS
     host.next_wake(BEGIN)
     assert len(host._waiting) <= MAX_ORIGINS
@@ -396,10 +396,27 @@ def test_whatever_happens_the_pace_stays_within_its_bounds(
             assert change is None or (change.origin == HOST and change.why)
             active -= 1
         elif what == "freeze" and wait is not None:
-            host.freeze(HOST, now + wait, "told to")
+            host.told(HOST, now, now + wait, "told to")
         elif what == "save":
             json.dumps(host.to_json())
     wake = host.next_wake(now)
     assert wake is None or now < wake <= now + 2 * MAX_WAIT
     if not active and wake is None:
         assert host.room(HOST, now) >= 1, "nothing under way, nothing to wait for, and yet no room"
+
+
+def test_what_two_workers_learned_is_what_one_would_have() -> None:
+    one = {HOST: {"frozen_until": BEGIN + 5, "rate": 10.0, "patience": 5.0}}
+    two = {HOST: {"frozen_until": BEGIN + 9, "rate": 14.0, "patience": 40.0}, "https://b.example": {"rate": 3.0}}
+    whole = merged([one, {}, two])
+    assert whole[HOST] == {"frozen_until": BEGIN + 9, "rate": 24.0, "patience": 40.0}
+    assert part_of(whole, 3)[HOST] == {"frozen_until": BEGIN + 9, "rate": 8.0, "patience": 40.0}
+    assert part_of({HOST: None, "https://b.example": {"rate": "x"}}, 2) == {"https://b.example": {"rate": 0.0}}
+
+
+def test_a_head_that_says_wait_holds_back_what_is_ready_to_leave() -> None:
+    host = pace()
+    assert host.waits_until(HOST, BEGIN) == 0.0
+    host.told(HOST, BEGIN, BEGIN + 3, "HTTP 429")
+    assert host.waits_until(HOST, BEGIN + 1) == BEGIN + 3
+    assert host.waits_until(HOST, BEGIN + 3) == 0.0

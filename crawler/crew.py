@@ -1,0 +1,300 @@
+"""The workers of a run: starts them, answers what they ask, shares what one of them learns, replaces the dead.
+
+A host's permits are split: each worker has its part of ``concurrency`` for every host. Where that cannot be split (a
+ceiling in requests a second, a delay, fewer permits than workers) every host belongs to one worker alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+import time
+import zlib
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crawler import clock
+from crawler.errors import OutlastError
+from crawler.frontier.remote import (
+    Alive,
+    Ask,
+    Call,
+    Done,
+    Failed,
+    Frame,
+    Freeze,
+    Granted,
+    Limited,
+    Look,
+    NewSegment,
+    Remember,
+    Reply,
+    SegmentClosed,
+    Settle,
+    Stop,
+    Welcome,
+    Wire,
+    serve,
+)
+from crawler.model import Lease
+from crawler.politeness.pace import merged, part_of
+from crawler.provenance import warcinfo_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from crawler.admission import Admission
+    from crawler.collection import Collection
+    from crawler.config import Config
+    from crawler.frontier.sqlite import SqliteFrontier
+    from crawler.frontier.thread import WriterThread
+    from crawler.model import Commit, Seed, SegmentClass
+
+log = logging.getLogger("outlast.crew")
+
+#: Seconds a worker may hold a fetch without a sign of life before others may have it.
+LEASE_SECONDS = 600.0
+#: Deaths of workers in a row, without a single commit between them, after which the crawl stops.
+MAX_DEATHS = 5
+
+
+@dataclass(slots=True)
+class _Worker:
+    name: str
+    #: Which part of the permits is its own.
+    slot: int
+    process: asyncio.subprocess.Process
+    wire: Wire
+    heard: float
+    serving: asyncio.Task[None] | None = None
+    committed: bool = False
+    #: It asked in vain since the last commit that found something.
+    idle: bool = False
+    failed: bool = False
+    pace: dict[str, Any] = field(default_factory=dict)
+
+
+class Crew:
+    """The workers of one run. ``closed`` hears of segments that are complete, ``stop`` of what must end the run."""
+
+    def __init__(
+        self,
+        collection: Collection,
+        frontier: SqliteFrontier,
+        writer: WriterThread,
+        admission: Admission,
+        config: Config,
+        seed: Seed,
+        platform: str,
+        *,
+        closed: Callable[[str], None],
+        stop: Callable[[OutlastError], None],
+    ) -> None:
+        self._collection = collection
+        self._frontier = frontier
+        self._writer = writer
+        self._admission = admission
+        self._config = config
+        self._seed = seed
+        self._platform = platform
+        self._closed = closed
+        self._stop = stop
+        self._size = config.workers or os.cpu_count() or 1
+        self._splits = not (config.rate or config.delay) and config.concurrency >= self._size
+        self._workers: list[_Worker] = []
+        self._ending = False
+        self._deaths = 0
+        #: Number of the newest segment.
+        self.serial = 0
+
+    async def start(self) -> None:
+        """Start all workers."""
+        remembered = await self._writer(self._frontier.host_get, "*") or {}
+        for slot in range(self._size):
+            await self._start(slot, part_of(remembered, self._size if self._splits else 1))
+
+    async def check(self, recover: Callable[[str], None]) -> None:
+        """Replace workers that died or hang; ``recover`` settles what a dead one had written."""
+        now = time.monotonic()
+        for worker in self._workers:
+            if now - worker.heard > self._config.watchdog and worker.process.returncode is None:
+                log.error("worker %s gave no sign of life for %.0f s; ending it", worker.name, now - worker.heard)
+                worker.process.kill()
+                await worker.process.wait()
+        for worker in [w for w in self._workers if w.process.returncode is not None]:
+            self._workers.remove(worker)
+            await self._leave(worker)
+            if self._ending or worker.failed:
+                continue
+            self._deaths = 0 if worker.committed else self._deaths + 1
+            log.warning("worker %s died (exit %s); starting another", worker.name, worker.process.returncode)
+            if self._deaths >= MAX_DEATHS:
+                self._stop(OutlastError(f"Workers keep dying at once; see {self._collection.log}."))
+                return
+            await self._writer(recover, worker.name)
+            await self._start(worker.slot, worker.pace)
+
+    async def end(self, reason: str) -> None:
+        """Let all workers finish what is in flight, and wait for their end."""
+        self._ending = True
+        for worker in self._workers:
+            with suppress(ConnectionError):
+                worker.wire.push(Frame(0, reply=Stop(reason)))
+        for worker in self._workers:
+            await self._last_words(worker)
+            await self._leave(worker)
+
+    def kill(self) -> None:
+        """End all workers at once; the next run recovers what they had written."""
+        for worker in self._workers:
+            if worker.process.returncode is None:
+                worker.process.kill()
+
+    async def _last_words(self, worker: _Worker) -> None:
+        """Wait for a worker's end, but not for ever."""
+        while worker.process.returncode is None:
+            left = worker.heard + self._config.watchdog - time.monotonic()
+            if left <= 0:
+                log.error("worker %s did not end; its next start recovers what it had", worker.name)
+                worker.process.kill()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(left, 1.0)):
+                    await worker.process.wait()
+
+    async def _leave(self, worker: _Worker) -> None:
+        if worker.serving is not None:
+            await worker.serving
+        worker.wire.close()
+
+    async def _start(self, slot: int, pace: dict[str, Any]) -> None:
+        ours, theirs = socket.socketpair()
+        number = int(await self._writer(self._frontier.meta_get, "workers") or 0) + 1
+        await self._writer(self._frontier.meta_set, "workers", str(number))
+        environment = {**os.environ, "PYTHONPATH": _checkout()} if _checkout() else None
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-P", "-m", "crawler.worker", str(theirs.fileno()), pass_fds=[theirs.fileno()],
+            stdin=asyncio.subprocess.DEVNULL, env=environment,
+        )  # fmt: skip
+        theirs.close()
+        wire = await Wire.over(ours)
+        worker = _Worker(f"w{number}", slot, process, wire, time.monotonic(), pace=pace)
+        worker.serving = asyncio.create_task(self._serve(worker))
+        self._workers.append(worker)
+        welcome = Welcome(
+            worker=worker.name, root=str(self._collection.root.absolute()), config=self._part(slot), seed=self._seed,
+            platform=self._platform, warcinfo=warcinfo_fields(self._collection.marker, self._config), pace=pace,
+            clock=clock.offset(),
+        )  # fmt: skip
+        wire.push(Frame(0, reply=welcome))
+
+    def _part(self, slot: int) -> Config:
+        """Return the settings of one worker: its part of the permits."""
+        if not self._splits:
+            return self._config
+        whole = self._config.concurrency
+        return replace(self._config, concurrency=whole // self._size + (slot < whole % self._size))
+
+    # What workers ask
+
+    async def _serve(self, worker: _Worker) -> None:
+        """Answer a worker until it ends. A fault in an answer is ours: it ends the run, and loses nothing."""
+        try:
+            await serve(worker.wire, lambda call: self._answer(worker, call))
+        except ConnectionError:
+            return
+        except OutlastError as e:
+            self._abandon(worker, e)
+        except Exception as e:
+            log.exception("the supervisor failed to answer %s", worker.name)
+            self._abandon(worker, OutlastError(f"{type(e).__name__}: {e}; see {self._collection.log}."))
+
+    def _abandon(self, worker: _Worker, error: OutlastError) -> None:
+        """End the run and a worker that nobody answers any more; what it has not committed is in its segments."""
+        self._stop(error)
+        worker.process.kill()
+
+    async def _answer(self, worker: _Worker, call: Call) -> Reply:
+        worker.heard = time.monotonic()
+        match call:
+            case Ask():
+                return await self._grant(worker, call)
+            case Settle():
+                await self._writer(self._settle, call.commit)
+                worker.committed = True
+                self._tell_idle()
+            case NewSegment():
+                return Done(await self._writer(self._new_segment, worker, call.kind))
+            case SegmentClosed():
+                await self._writer(self._frontier.set_segment_state, call.name, "closed")
+                self._closed(call.name)
+            case Limited():
+                self._share(worker, call)
+                await self._writer(self._frontier.freeze, call.origin, call.until)
+            case Remember():
+                worker.pace = call.pace
+                await self._writer(self._frontier.host_set, "*", merged(w.pace for w in self._workers))
+            case Failed():
+                worker.failed = True
+                error = OutlastError(call.message)
+                error.exit_code = call.exit_code
+                self._stop(error)
+            case Alive():
+                pass
+        return Done()
+
+    async def _grant(self, worker: _Worker, ask: Ask) -> Granted:
+        if self._ending:
+            return Granted(Lease(token=0, worker=worker.name, expires=0.0), None)
+        granted = await self._writer(self._lease, worker, ask)
+        worker.idle = not granted.lease.fetches
+        return granted
+
+    def _lease(self, worker: _Worker, ask: Ask) -> Granted:
+        def room(origin: str) -> int:
+            if not self._splits and zlib.crc32(origin.encode()) % self._size != worker.slot:
+                return 0
+            return ask.busy.get(origin, ask.default_room)
+
+        lease = self._frontier.lease(
+            ask.n, worker=worker.name, now=clock.now(), seconds=LEASE_SECONDS, admit=self._admission.admit, room=room
+        )
+        return Granted(lease, self._frontier.next_due() if not lease.fetches else None)
+
+    def _settle(self, commit: Commit) -> None:
+        settlements = tuple(self._admission.sift(s) for s in commit.settlements)
+        self._frontier.commit(replace(commit, settlements=settlements), now=clock.now())
+        self._admission.learn(s.gate for s in settlements if s.gate is not None)
+
+    def _new_segment(self, worker: _Worker, kind: SegmentClass) -> str:
+        self.serial += 1
+        self._frontier.meta_set("serial", str(self.serial))
+        name = self._collection.segment_name(self.serial, worker.name, kind)
+        self._frontier.add_segment(name, kind, worker.name)
+        return name
+
+    # What workers learn from each other
+
+    def _share(self, worker: _Worker, told: Limited) -> None:
+        log.info("%s (told to %s)", told.why, worker.name)
+        for other in self._workers:
+            if other is not worker:
+                with suppress(ConnectionError):
+                    other.wire.push(Frame(0, reply=Freeze(told.origin, told.until, told.why)))
+
+    def _tell_idle(self) -> None:
+        for worker in self._workers:
+            if worker.idle:
+                worker.idle = False
+                with suppress(ConnectionError):
+                    worker.wire.push(Frame(0, reply=Look()))
+
+
+def _checkout() -> str:
+    """Return the checkout's root when Outlast runs from one: ``-P`` keeps it off the workers' path."""
+    root = Path(__file__).parent.parent
+    return str(root) if (root / "pyproject.toml").is_file() else ""
