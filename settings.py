@@ -14,8 +14,7 @@ SCHEDULER = "crawler.frontier.scheduler.FrontierScheduler"
 DUPEFILTER_CLASS = "scrapy.dupefilters.BaseDupeFilter"
 DOWNLOAD_HANDLERS_BASE: dict[str, str] = {}
 DOWNLOAD_HANDLERS = {
-    "http": "crawler.capture.handler.CaptureHandler",
-    "https": "crawler.capture.handler.CaptureHandler",
+    "capture": "crawler.capture.handler.CaptureHandler",
 }
 DOWNLOADER_MIDDLEWARES_BASE: dict[str, int] = {}
 SPIDER_MIDDLEWARES_BASE: dict[str, int] = {}

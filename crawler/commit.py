@@ -39,10 +39,11 @@ from crawler.url import canonical
 from crawler.warc.records import metadata
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
     from scrapy.crawler import Crawler
 
+    from crawler.capture.handler import Run
     from crawler.capture.recorder import Recorded
     from crawler.frontier.remote import RemoteFrontier
     from crawler.response import CaptureResponse
@@ -168,20 +169,15 @@ class Committer:
         self._settled = settled
         self._committed = committed
         self._fatal = fatal
-        self._recorded: dict[int, Recorded] = {}
         self._done: list[tuple[Settlement, Group | None]] = []
         self._closing = False
         self._wake = asyncio.Event()
         self._task = asyncio.create_task(self._run())
         self._flushing = asyncio.Lock()
 
-    def recorded(self, recorded: Recorded) -> None:
-        """The records of a capture are appended; its callback runs next."""
-        self._recorded[recorded.leased.id] = recorded
-
-    async def finished(self, leased: Leased, found: Found) -> None:
+    async def finished(self, recorded: Recorded, found: Found) -> None:
         """The callback of a capture has ended: write its metadata record and queue its settlement."""
-        recorded = self._recorded.pop(leased.id)
+        leased = recorded.leased
         told = settlement(leased, recorded.ruling, recorded.response, found, now=clock.now())
         if recorded.group is None:
             await self._segments.loose(
@@ -265,39 +261,36 @@ def _placed(told: Settlement, recorded: Recorded) -> Settlement:
 
 
 class CommitMiddleware:
-    """Scrapy's view of the join: sees what each callback yields, passes nothing on, and tells the committer."""
+    """Scrapy's view of the join: sees what the callbacks of a run yield, and tells the committer; passes nothing on."""
 
-    def __init__(self, committer: Committer, spider: Reads) -> None:
+    def __init__(self, committer: Committer) -> None:
         self._committer = committer
-        self._spider = spider
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> CommitMiddleware:
         """Build from the parts that ``worker.py`` hung on the crawler."""
-        return cls(cast("Any", crawler).parts.committer, cast("Any", crawler.spider))
+        return cls(cast("Any", crawler).parts.committer)
 
-    async def process_spider_output(self, response: CaptureResponse, result: AsyncIterator[Any]) -> AsyncIterator[Any]:
-        """Collect all that a callback yields, then settle its fetch."""
-        found = Found()
-        try:
-            async for thing in result:
-                found.add(self._spider, response, thing)
-        except Exception as e:
-            log.exception("the callback for %s failed", response.url)
-            found.error = f"{type(e).__name__}: {e}"[:500]
-        await self._committer.finished(_leased(response), found)
+    async def process_spider_output(
+        self, response: Run, result: AsyncIterator[tuple[Recorded, Found]]
+    ) -> AsyncIterator[Any]:
+        """Settle each fetch of a run once all that its callback yields is known."""
+        async for recorded, found in result:
+            try:
+                await self._committer.finished(recorded, found)
+            except Exception as e:  # noqa: BLE001 - Scrapy would only log it, and the fetch never be settled
+                self._committer.failed(recorded.leased, e)
         return
         yield
 
 
-def _leased(response: CaptureResponse) -> Leased:
-    assert response.request is not None
-    leased: Leased = response.request.meta["leases"][0]
-    return leased
+def read_run(spider: Any, run: Run) -> Iterator[tuple[Recorded, Found]]:
+    """Scrapy's callback: read each capture of a run with the method of the spider that its fetch names."""
+    return ((recorded, read_all(spider, recorded.response)) for recorded in run.captures)
 
 
 def read_all(spider: Any, response: CaptureResponse) -> Found:
-    """Run a capture's callback outside Scrapy, as recovery and export do."""
+    """Run a capture's callback and return what it yields; recovery and export do so without Scrapy."""
     found = Found()
     try:
         things: Iterable[object] = spider.read(response)

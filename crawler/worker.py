@@ -26,7 +26,7 @@ from crawler import clock
 from crawler.capture.pool import Pool
 from crawler.capture.recorder import Recorder
 from crawler.collection import Collection
-from crawler.commit import Committer
+from crawler.commit import Committer, read_run
 from crawler.errors import DiskFull, OutlastError
 from crawler.framing import Head, parse_headers
 from crawler.frontier.reader import FrontierReader
@@ -42,6 +42,9 @@ from crawler.warc.rotation import Segments
 from spiders.registry import get
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from crawler.capture.handler import Run
     from crawler.config import Config
 
 log = logging.getLogger("outlast.worker")
@@ -59,6 +62,7 @@ class Parts:
     hand: Hand
     recorder: Recorder
     committer: Committer
+    callback: Callable[[Run], Any]
 
 
 class Worker:
@@ -105,9 +109,9 @@ class Worker:
         crawler = Crawler(spider_class, settings)
         recorder = Recorder(
             pool=self.pool, segments=self.segments, judge=_Judge(crawler), known_payload=self.known.known_payload,
-            finished=self._finished, recorded=self.committer.recorded,
+            finished=self._finished,
         )  # fmt: skip
-        crawler.parts = Parts(self.hand, recorder, self.committer)  # type: ignore[attr-defined]
+        crawler.parts = Parts(self.hand, recorder, self.committer, lambda run: read_run(crawler.spider, run))  # type: ignore[attr-defined]
         crawling = AsyncCrawlerRunner(settings).crawl(crawler, seed=self.welcome.seed)
         crawling.add_done_callback(self._engine_ended)
         self.hand.wake = lambda: _wake(crawler)

@@ -29,6 +29,8 @@ MAX_DECODED = 64 * 1024 * 1024
 #: Once so much has come out, a byte in may stand for at most so many bytes out.
 _RATIO_FROM = 4 * 1024 * 1024
 _MAX_RATIO = 256
+#: Compressed bytes in a row that may give nothing: empty members and blocks without end would hold us up.
+_MAX_FRUITLESS = 4 * 1024 * 1024
 
 #: Bytes read at once, and bytes decoded at once: one such piece can swell to about 4 MiB and no more.
 _READ = 256 * 1024
@@ -109,15 +111,18 @@ def _inflated(pieces: Pieces, coding: bytes, flags: list[str]) -> Pieces:
         yield from pieces
         return
     inflater = _Inflater(window)
-    taken = given = 0
+    taken = given = fruitless = 0
     for piece in _small(start, pieces):
         taken += len(piece)
         out = inflater.decode(piece)[: MAX_DECODED - given]
         given += len(out)
+        fruitless = 0 if out else fruitless + len(piece)
         yield out
-        if given >= MAX_DECODED or given > max(_RATIO_FROM, taken * _MAX_RATIO):
+        if given >= MAX_DECODED or given > max(_RATIO_FROM, taken * _MAX_RATIO) or fruitless > _MAX_FRUITLESS:
             flags.append("decoded-cut")
             return
+        if inflater.over:
+            break
     if inflater.damaged or not inflater.whole:
         flags.append("decoded-damaged")
 
@@ -140,6 +145,8 @@ class _Inflater:
         self._window = window
         self._stream = zlib.decompressobj(window)
         self.damaged = False
+        #: Nothing more can come.
+        self.over = False
 
     @property
     def whole(self) -> bool:
@@ -147,10 +154,11 @@ class _Inflater:
 
     def decode(self, piece: bytes) -> bytes:
         parts = []
-        while piece and not self.damaged:
+        while piece and not self.over:
             if self._stream.eof:
                 if self._window != 31 or not piece.startswith(_GZIP_MAGIC[:1]):
-                    break  # padding and garbage after the end; browsers ignore it too
+                    self.over = True  # padding and garbage after the end; browsers ignore it too
+                    break
                 self._stream = zlib.decompressobj(self._window)
             parts.append(self._step(piece))
             piece = self._stream.unused_data
@@ -161,7 +169,7 @@ class _Inflater:
         try:
             return self._stream.decompress(piece)
         except zlib.error:
-            self.damaged = True
+            self.damaged = self.over = True
             return _salvage(before, piece)
 
 

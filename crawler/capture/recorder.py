@@ -54,7 +54,7 @@ class Judge(Protocol):
 
 
 class Recorder:
-    """Captures leased fetches. ``recorded`` hands the result on; ``finished`` tells the pace how it went."""
+    """Captures leased fetches; ``finished`` tells the pace how it went."""
 
     def __init__(
         self,
@@ -64,17 +64,15 @@ class Recorder:
         judge: Judge,
         known_payload: Callable[[str], Original | None],
         finished: Callable[[Leased, Capture, float], float | None],
-        recorded: Callable[[Recorded], None],
     ) -> None:
         self._pool = pool
         self._segments = segments
         self._judge = judge
         self._known_payload = known_payload
         self._finished = finished
-        self._recorded = recorded
 
-    async def capture(self, leased: Leased) -> CaptureResponse:
-        """Fetch, record and judge; return what the spider sees."""
+    async def capture(self, leased: Leased) -> Recorded:
+        """Fetch, judge and record; what the spider sees is the ``response`` of what is returned."""
         fetch = leased.fetch
         begun = time.monotonic()
         capture = await self._pool.fetch(method=fetch.method, url=fetch.url, headers=fetch.headers, body=fetch.body)
@@ -84,9 +82,7 @@ class Recorder:
         ruling = _patient(rule(_answer(leased, response, verdict)), advised)
         if not ruling.read and not self._judge.reads(fetch, ruling):
             response.fetch = dataclasses.replace(fetch, callback=None)
-        recorded = await self._write(leased, capture, ruling, response, verdict)
-        self._recorded(recorded)
-        return response
+        return await self._write(leased, capture, ruling, response, verdict)
 
     def _verdict(self, response: CaptureResponse) -> Verdict:
         if response.status == 0:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Scrapy is woken by asking it to crawl this; our scheduler never schedules what the engine hands it.
 WAKE = "wake://engine/"
+#: What Scrapy sees of a request; what is asked is in its meta, see ``capture/handler.py``.
+RUN = "capture://run/"
 #: Seconds after which an empty frontier is asked again at the latest.
 LOOK_AGAIN = 0.5
 
@@ -59,6 +61,7 @@ class Hand:
         #: Started and not yet settled.
         self.in_flight = 0
         self.stopping = False
+        self.carried: deque[asyncio.Task[Any]] = deque()
 
     def start(self) -> None:
         """Begin to fetch leases ahead."""
@@ -85,6 +88,10 @@ class Hand:
                 return leased
         self._wake_later(now)
         return None
+
+    def carry(self, task: asyncio.Task[Any]) -> None:
+        """Keep a capture under way for the next request."""
+        self.carried.append(task)
 
     def settled(self) -> int:
         """One started fetch has been settled; return how many are still under way."""
@@ -151,7 +158,8 @@ class FrontierScheduler(BaseScheduler):
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> FrontierScheduler:
         """Build from the parts that ``worker.py`` hung on the crawler."""
-        return cls(cast("Any", crawler).parts.hand, cast("Any", crawler.spider).read)
+        parts = cast("Any", crawler).parts
+        return cls(parts.hand, parts.callback)
 
     def open(self, spider: Spider) -> None:
         """Start fetching leases."""
@@ -159,7 +167,7 @@ class FrontierScheduler(BaseScheduler):
 
     def has_pending_requests(self) -> bool:
         """Keep the spider open until the supervisor says that all is done."""
-        return not self._hand.stopping
+        return bool(self._hand.carried) or not self._hand.stopping
 
     def enqueue_request(self, request: Request) -> bool:
         """Refuse: new work reaches the frontier through the commit alone."""
@@ -167,11 +175,10 @@ class FrontierScheduler(BaseScheduler):
 
     def next_request(self) -> Request | None:
         """Return the next leased fetch as a request."""
+        if self._hand.carried:
+            return self._request({"carried": self._hand.carried.popleft()})
         leased = self._hand.take()
-        if leased is None:
-            return None
-        fetch = leased.fetch
-        return Request(
-            fetch.url, callback=self._callback, method=fetch.method, body=fetch.body, dont_filter=True,
-            meta={"leases": [leased]},
-        )  # fmt: skip
+        return None if leased is None else self._request({"lease": leased})
+
+    def _request(self, meta: dict[str, Any]) -> Request:
+        return Request(RUN, callback=self._callback, dont_filter=True, meta=meta)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
+import re
 import tempfile
 from base64 import b32encode
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +25,8 @@ from crawler.warc.records import WARC_FIELDS, WORK, fetch_from, leased_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+log = logging.getLogger("outlast.warc")
 
 _READ = 1 << 18
 #: What WARC-Truncated says of how the exchange ended.
@@ -50,17 +54,17 @@ class Group:
     story: dict[str, str] = field(default_factory=dict)
 
     def capture(self, find: Callable[[str], tuple[Path, int] | None], spool_dir: Path) -> Capture:
-        """Return the capture as it was on the wire.
+        """Return the capture as it was on the wire. Raises Torn where the records do not say.
 
         ``find`` says where the record with an id stands (for a revisit's original). The body is spooled to
         ``spool_dir`` where it is big; the caller discards it.
         """
-        when = datetime.fromisoformat(self.date)
+        when, outcome = self._told()
         method = self.request.split(b" ", 1)[0].decode("latin-1") or self.leased.fetch.method
         if not self.response_id:
             return Capture(
                 url=self.url, method=method, request=self.request, head=b"", body=EMPTY_BODY, status=0, started=when,
-                ended=when, outcome=Outcome(self.story.get("outcome", "cut")), error=self.story.get("error", ""),
+                ended=when, outcome=outcome, error=self.story.get("error", ""),
             )  # fmt: skip
         record = read_at(self.path, self.response_offset)
         wire, size = _pieces(record), record.block.size
@@ -79,6 +83,13 @@ class Group:
             ip=record.get("WARC-IP-Address") or None, digests=digests,
             tls=Tls(version=versions[0], cipher=record.get("WARC-Cipher-Suite")) if versions else None,
         )  # fmt: skip
+
+    def _told(self) -> tuple[datetime, Outcome]:
+        """Return when this was, and how it ended where there was no answer."""
+        try:
+            return datetime.fromisoformat(self.date), Outcome(self.story.get("outcome", "cut"))
+        except ValueError as e:
+            raise Torn(f"{self.path.name}: the capture at {self.offset} makes no sense: {e}") from e
 
 
 def _sent_again(revisit: RawRecord, original: RawRecord) -> Iterator[bytes]:
@@ -175,7 +186,7 @@ class GroupReader:
     """The captures of a segment from an offset on, each as soon as it is complete.
 
     After iteration ``end`` and ``torn`` say how far the file is whole; captures that never became complete are
-    left out.
+    left out, and so are those whose work cannot be read.
     """
 
     def __init__(self, path: Path, *, start: int = 0) -> None:
@@ -194,11 +205,11 @@ class GroupReader:
         open_groups: dict[str, Group] = {}
         for record in self._records:
             kind, partner = record.type, record.get("WARC-Concurrent-To")
-            if kind == "request" and record.get(WORK):
+            if kind == "request" and (leased := _work(record)) is not None:
                 open_groups[record.id] = Group(
                     path=self._path,
                     offset=record.offset,
-                    leased=leased_from(record.get(WORK)),
+                    leased=leased,
                     date=record.get("WARC-Date"),
                     url=record.get("WARC-Target-URI"),
                     request=_bytes(record),
@@ -211,6 +222,14 @@ class GroupReader:
                 group.story = _fields(_bytes(record))
                 group.is_complete = True
                 yield group
+
+
+def _work(record: RawRecord) -> Leased | None:
+    try:
+        return leased_from(record.get(WORK)) if record.get(WORK) else None
+    except (ValueError, TypeError, AttributeError, RecursionError) as e:
+        log.warning("the work of %s cannot be read: %s", record.id, e)
+        return None
 
 
 def _answered(group: Group, record: RawRecord) -> Group:
@@ -232,8 +251,19 @@ def _fields(block: bytes) -> dict[str, str]:
 
 
 def outlinks(record: RawRecord) -> Iterator[Fetch]:
-    """Return the fetches that the callback of a capture yielded, from its metadata record."""
+    """Return the fetches that the callback of a capture yielded, from its metadata record.
+
+    Raises Torn where one cannot be read.
+    """
     for line in _bytes(record).decode("utf-8", "surrogateescape").split("\r\n"):
         name, _, told = line.partition(": ")
         if name == "outlink":
-            yield fetch_from(told.split(" ", 2)[2])
+            yield _outlink(told)
+
+
+def _outlink(told: str) -> Fetch:
+    """Return the work behind the URL, which may hold anything."""
+    for found in re.finditer(r" L (?={)", told):
+        with suppress(ValueError, RecursionError):
+            return fetch_from(told[found.end() :])
+    raise Torn(f"an outlink cannot be read: {told[:80]!r}")

@@ -31,20 +31,25 @@ _SESSION_IN_QUERY = (
 
 
 def surt(url: str) -> str:
-    """Return the key of a URL; what is no URL is its own key."""
-    raw = url.strip().encode("utf-8", "surrogateescape")
-    raw = re.sub(rb"[\r\n\t]", b"", raw)
+    """Return the key of a URL; what is no URL is its own key, without white space: a key is one word."""
+    raw = _bytes(re.sub(r"[\r\n\t]", "", url.strip()))
     found = _URL.match(raw)
-    if found is None:
-        return url
+    if found is None or found["authority"] is None:
+        return "".join(c if c.isprintable() and c != " " else "%20" for c in raw.decode("utf-8", "replace"))
     scheme = found["scheme"].lower()
-    if found["authority"] is None:
-        return raw.decode("utf-8", "replace")
     host, port = _authority(found["authority"], scheme)
     key = b",".join(reversed(host.strip(b"[]").split(b".")))
     key += (b":" + port if port else b"") + b")" + _path(found["path"])
     query = _query(found["query"])
     return (key + (b"?" + query if query else b"")).decode("ascii", "replace")
+
+
+def _bytes(text: str) -> bytes:
+    """Return the bytes of a text: those of a header that was no UTF-8 as they were."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
 
 
 def _authority(authority: bytes, scheme: bytes) -> tuple[bytes, bytes]:
