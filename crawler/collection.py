@@ -20,7 +20,7 @@ import json
 import os
 import re
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 OPEN_SUFFIX = ".open"
+#: What is made before the marker, empty.
+_FOLDERS = ("warcs", "indexes", "spool", "logs")
+_MARKER_PART = "collection.json.part"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +73,11 @@ class Collection:
         self.spool = root / "spool"
         self.log = root / "logs" / "crawl.log"
 
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """The directories that are written to, which may be on disks of their own."""
+        return (self.root, self.warcs, self.spool, self.indexes, self.log.parent)
+
     @classmethod
     def open(cls, root: Path) -> Self:
         """Open an existing collection.
@@ -96,8 +104,8 @@ class Collection:
 
     @classmethod
     def create(cls, root: Path, seed: Seed, platform: str) -> Self:
-        """Make a new, empty collection; ``root`` must be missing or empty."""
-        if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        """Make a new, empty collection; ``root`` must be missing or vacant."""
+        if not is_vacant(root):
             raise NotACollection(f"{root} exists and is not an Outlast collection; name another with --into.")
         marker = Marker(
             format=FORMAT,
@@ -110,10 +118,14 @@ class Collection:
             until=seed.until,
         )
         made = cls(root, marker)
+        missing = [folder for folder in root.parents if not folder.exists()]
         try:
-            for folder in (made.warcs, made.indexes, made.spool, made.log.parent):
-                folder.mkdir(parents=True, exist_ok=True)
+            for name in _FOLDERS:
+                (root / name).mkdir(parents=True, exist_ok=True)
             made._write_marker()
+            for folder in (root, *missing):
+                with suppress(PermissionError):  # a parent that we may not read we did not write either
+                    sync_directory(folder.parent)
         except OSError as e:
             raise UsageError(f"{root} cannot be written: {e.strerror}.") from e
         return made
@@ -125,7 +137,7 @@ class Collection:
 
     def _write_marker(self) -> None:
         text = json.dumps(asdict(self.marker), indent=2, ensure_ascii=False)
-        part = self.root / "collection.json.part"
+        part = self.root / _MARKER_PART
         with part.open("w", encoding="utf-8") as out:
             out.write(text + "\n")
             out.flush()
@@ -183,6 +195,16 @@ def default_root(seed: Seed) -> Path:
     parts = urlsplit(seed.url)
     slug = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{parts.netloc}{parts.path}".replace(":", "-").replace("/", "-"))
     return Path(slug.strip("-.")[:120] or "site")
+
+
+def is_vacant(root: Path) -> bool:
+    """Say whether a collection can be made here: nothing is, or no more than a power cut left of making one."""
+    if not root.exists():
+        return True
+    return root.is_dir() and all(
+        place.name == _MARKER_PART or (place.name in _FOLDERS and place.is_dir() and not any(place.iterdir()))
+        for place in root.iterdir()
+    )
 
 
 def sync_directory(path: Path) -> None:

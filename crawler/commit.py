@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import msgspec
@@ -57,6 +58,8 @@ EVERY = 0.1
 MOST = 500
 #: Bytes of one fetch with its cursor; it must fit a header of a request record.
 MAX_WORK = 128 * 1024
+#: Fetches that a worker remembers to have offered.
+MOST_OFFERED = 100_000
 
 
 class Reads(Protocol):
@@ -152,6 +155,29 @@ def _gate(fetch: Fetch, state: State, response: CaptureResponse) -> Gate | None:
         return gate_from(fetch.cursor["origin"] if fetch.cursor else "", response.status, stream.read(MAX_BYTES + 1))
 
 
+class Offered:
+    """The fetches that the frontier was offered last: pages of a site name the same ones over and over."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, None] = {}
+
+    def without(self, told: Iterable[Settlement]) -> tuple[Settlement, ...]:
+        """Return settlements without the outlinks that the frontier has already; it would only pass over them."""
+        return tuple(
+            replace(one, outlinks=tuple(link for link in one.outlinks if link.fingerprint not in self._known))
+            if one.outlinks
+            else one
+            for one in told
+        )
+
+    def add(self, told: Iterable[Settlement]) -> None:
+        """Take note of what was committed. A robots.txt is left out: who redirects to it matters."""
+        for one in told:
+            self._known.update((link.fingerprint, None) for link in one.outlinks if link.lane != "robots")
+        for old in list(islice(self._known, max(len(self._known) - MOST_OFFERED, 0))):
+            del self._known[old]
+
+
 class Committer:
     """Joins records and callbacks, and commits them in groups."""
 
@@ -170,6 +196,7 @@ class Committer:
         self._committed = committed
         self._fatal = fatal
         self._done: list[tuple[Settlement, Group | None]] = []
+        self._offered = Offered()
         self._closing = False
         self._wake = asyncio.Event()
         self._task = asyncio.create_task(self._run())
@@ -210,7 +237,9 @@ class Committer:
             batch, self._done = self._done, []
             if batch:
                 marks = await self._segments.make_durable(group for _, group in batch if group is not None)
-                await self._frontier.commit(Commit(settlements=tuple(s for s, _ in batch), low_water=marks))
+                told = self._offered.without(told for told, _ in batch)
+                await self._frontier.commit(Commit(settlements=told, low_water=marks))
+                self._offered.add(told)
                 self._committed()
             await self._segments.retire()
 

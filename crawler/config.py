@@ -55,5 +55,7 @@ class Config:
     first_byte_timeout: float = 60.0
     idle_timeout: float = 60.0
     total_timeout: float = 6 * 3600.0
+    #: Bytes at which the body of an answer is cut off; 0 = no limit.
+    max_body: int = 0
     #: Where each value that is not a default came from: {"robots": "commandline"}.
     sources: dict[str, str] = field(default_factory=dict)

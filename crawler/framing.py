@@ -9,6 +9,7 @@ is called entity.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 #: Bounds on what a hostile server may make us hold: a head (with the interim heads before it), the line that
@@ -23,6 +24,8 @@ _STATUS_LINE = re.compile(rb"HTTP/(\d{1,3})(?:\.(\d{1,3}))?[ \t]+([1-9]\d\d)(?!\
 _HEAD_END = re.compile(rb"\n\r?\n")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\n]*|\r?)\n")
 _LENGTH = re.compile(rb"\d{1,18}")
+#: What may stand around a header's name and value; a vertical tab is part of them.
+_BLANK = b" \t\r"
 #: The SETTINGS frame an HTTP/2 server begins with (RFC 9113 section 3.4): type 4 on stream 0.
 _HTTP2 = re.compile(rb"\0..\x04.\0\0\0\0", re.DOTALL)
 
@@ -40,7 +43,7 @@ class Head(NamedTuple):
     status: int
     reason: bytes
     version: tuple[int, int]
-    headers: list[tuple[bytes, bytes]]
+    headers: tuple[tuple[bytes, bytes], ...]
 
 
 class Data(NamedTuple):
@@ -66,7 +69,8 @@ class End(NamedTuple):
 Event = Interim | Head | Data | End
 
 
-def parse_headers(head: bytes) -> list[tuple[bytes, bytes]]:
+@lru_cache(maxsize=64)
+def parse_headers(head: bytes) -> tuple[tuple[bytes, bytes], ...]:
     """Return the (name, value) pairs of a request or response head, in order, folded lines joined.
 
     The first line is skipped, as are lines without a colon. Names keep their spelling; any byte may occur in a value.
@@ -78,14 +82,14 @@ def parse_headers(head: bytes) -> list[tuple[bytes, bytes]]:
         if line[:1] in {b" ", b"\t"}:
             if foldable:
                 name, value = headers[-1]
-                headers[-1] = (name, (value + b" " + line.strip()).strip())
+                headers[-1] = (name, (value + b" " + line.strip(_BLANK)).strip(_BLANK))
             continue
         name, colon, value = line.partition(b":")
-        name = name.strip()
+        name = name.strip(_BLANK)
         foldable = bool(colon and name)
         if foldable:
-            headers.append((name, value.strip()))
-    return headers
+            headers.append((name, value.strip(_BLANK)))
+    return tuple(headers)
 
 
 class ResponseParser:
@@ -136,8 +140,7 @@ class ResponseParser:
         if not self._plausible():
             return self._begin_foreign()
         if end > MAX_HEAD - self._interim:
-            self._head_too_long(events)
-            return b""
+            return self._head_too_long(events)
         if found is None:
             return b""
         head, rest = bytes(self._partial[:end]), bytes(self._partial[end:])
@@ -165,13 +168,13 @@ class ResponseParser:
         self._body, self._note = _framing(self._method, event)
         self._keep_alive = self._body.delimited and _persistent(event)
 
-    def _head_too_long(self, events: list[Event]) -> None:
+    def _head_too_long(self, events: list[Event]) -> bytes:
         head = bytes(self._partial[: max(0, MAX_HEAD - self._interim)])
-        if _STATUS_LINE.match(head) and b"\n" in head:
-            events.append(_head(head))
-        elif head:
-            events.append(Data(head, b""))
+        if b"\n" not in head or not _STATUS_LINE.match(head):
+            return self._begin_foreign()
+        events.append(_head(head))
         self._end(events, "length", f"the head is longer than {MAX_HEAD} bytes", surplus=True)
+        return b""
 
     def _begin_foreign(self) -> bytes:
         data = bytes(self._partial)
@@ -210,10 +213,10 @@ def _head(wire: bytes) -> Head:
     return Head(wire, int(status), reason.rstrip(), (int(major), int(minor or 0)), parse_headers(wire))
 
 
-def _tokens(headers: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
+def _tokens(headers: tuple[tuple[bytes, bytes], ...], name: bytes) -> list[bytes]:
     """Return the comma-separated, lower-case items of all headers of a name."""
     values = b",".join(value for key, value in headers if key.lower() == name)
-    return [token for part in values.lower().split(b",") if (token := part.strip())]
+    return [token for part in values.lower().split(b",") if (token := part.strip(_BLANK))]
 
 
 def _persistent(head: Head) -> bool:

@@ -191,7 +191,6 @@ class Digests:
     """
 
     block_sha256: str
-    block_sha1: str
     payload_sha256: str
     payload_sha1: str
     #: Bytes of the payload.

@@ -182,10 +182,18 @@ class Supervisor:
             self.stop(TimeUp("--max-time reached; the same command goes on from here."))
         elif config.max_bytes and stats.bytes >= config.max_bytes:
             self.stop(DiskFull("--max-bytes reached; the same command with a higher limit goes on from here."))
-        elif (free := shutil.disk_usage(self.collection.root).free) < config.disk_reserve:
-            self.stop(
-                DiskFull(f"Only {free >> 20} MiB are free on the disk; make room and run the same command again.")
-            )
+        else:
+            self._check_disks()
+
+    def _check_disks(self) -> None:
+        """Stop while there is still room for the frontier's last commits and for the log."""
+        for place in self.collection.places:
+            free = shutil.disk_usage(place).free
+            if free < self.config.disk_reserve:
+                self.stop(
+                    DiskFull(f"Only {free >> 20} MiB are free under {place}; make room and run the same command again.")
+                )
+                return
 
     def _recover_worker(self, name: str) -> None:
         self.frontier.release(name)

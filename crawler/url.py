@@ -9,8 +9,12 @@ from urllib.parse import urlsplit
 from w3lib.url import safe_url_string
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
-#: What no host name can hold (URL standard, "forbidden domain code points"); a colon is only in IPv6 addresses.
-_NOT_IN_A_HOST = re.compile(r"[\x00-\x20\x7f#%/<>?@\[\\\]^|]")
+#: What most URLs look like, and is as it should be.
+_PLAIN = re.compile(
+    r"https?://[a-z0-9]+(?:[.-][a-z0-9]+)*+(?::(?!80/|443/)(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}))?/[A-Za-z0-9._~/-]*+(?:\?[A-Za-z0-9._~/=&-]++)?+"
+)
+#: What may stand in brackets: an IPv6 address, but none with a zone, which may hold anything and means nothing here.
+_IPV6 = re.compile(r"[0-9a-f.]*:[0-9a-f:.]*")
 
 
 @lru_cache(maxsize=65536)
@@ -20,11 +24,12 @@ def canonical(url: str) -> str:
     Only the spelling changes; the order and repetition of query parameters can carry meaning and stay. Raises
     ValueError where there is no such URL.
     """
+    if _PLAIN.fullmatch(url):
+        return url
     parts = urlsplit(safe_url_string(url))
     scheme = parts.scheme.lower()
     host = _ascii_host((parts.hostname or "").rstrip("."))
-    has_host = bool(host) or scheme not in DEFAULT_PORTS
-    if not has_host or _NOT_IN_A_HOST.search(host) or ("[" in parts.netloc and ":" not in host):
+    if (not host and scheme in DEFAULT_PORTS) or ("[" in parts.netloc and not _IPV6.fullmatch(host)):
         raise ValueError(f"{host!r} is no host")
     netloc = f"[{host}]" if ":" in host else host
     port = parts.port

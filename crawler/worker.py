@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import logging
 import os
+import re
 import signal
 import socket
 import sys
@@ -34,7 +36,7 @@ from crawler.frontier.remote import Freeze, Look, RemoteFrontier, Reply, Stop, W
 from crawler.frontier.scheduler import WAKE, Hand
 from crawler.model import Capture, Leased, Lookup, SegmentClass, Standing, State, Tls
 from crawler.politeness.pace import Change, Pace
-from crawler.politeness.ratelimit import advice
+from crawler.politeness.ratelimit import NOTHING, advice
 from crawler.probe import pool_options
 from crawler.url import origin
 from crawler.warc.records import certificates, dns
@@ -42,7 +44,7 @@ from crawler.warc.rotation import Segments
 from spiders.registry import get
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from crawler.capture.handler import Run
     from crawler.config import Config
@@ -53,6 +55,8 @@ log = logging.getLogger("outlast.worker")
 GRACE = 10.0
 #: Seconds between signs of life.
 SIGN_OF_LIFE = 2.0
+#: What a head that says something of a rate limit has in it; a search is cheaper than reading it all.
+_RATE = re.compile(rb"rate-?limit", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -158,7 +162,8 @@ class Worker:
         """Tell the pace how an exchange went; return how long the server asks us to wait (seconds)."""
         now = clock.now()
         place = origin(leased.fetch.url)
-        heard = advice(capture.status, _text(parse_headers(capture.head)), now)
+        says = capture.status >= 400 or _RATE.search(capture.head) is not None
+        heard = advice(capture.status, _text(parse_headers(capture.head)), now) if says else NOTHING
         change = self.pace.finished(
             place, now, latency=latency, status=capture.status, outcome=capture.outcome, advice=heard
         )
@@ -262,7 +267,7 @@ def pace_from(config: Config, remembered: dict[str, Any]) -> Pace:
     return pace
 
 
-def _text(headers: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+def _text(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
     return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
 
 
@@ -305,6 +310,9 @@ async def _main(fd: int) -> int:
 
 
 if __name__ == "__main__":
+    # What is imported stays; little of what a capture makes is a cycle.
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         code = runner.run(_main(int(sys.argv[1])))

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Bounds of the sitemap protocol (sitemaps.org), and of elements, so that no file holds up a worker for long.
 MAX_ENTRIES, MAX_BYTES, MAX_ELEMENTS = 50_000, 50 << 20, 2_000_000
+#: Bytes of a JSON feed, which is the one form that is read as a whole: as objects they are thirty times as many.
+MAX_JSON = 4 << 20
 #: Characters of one value that are kept.
 _MAX_VALUE = 16_384
 _READ = 1 << 16
@@ -49,7 +51,7 @@ def entries(stream: BinaryIO) -> Iterator[Entry]:
     elif head.startswith(b"<"):
         found = _xml(head, read)
     elif head.startswith(b"{"):
-        found = _json(head + b"".join(iter(read, b"")))
+        found = _json(_whole(head, read))
     else:
         found = _text(head, read)
     for count, entry in enumerate(found):
@@ -120,6 +122,14 @@ def _text(start: bytes, read: _Reader) -> Iterator[Entry]:
 def _line(line: bytes) -> Iterator[Entry]:
     if line.lower().startswith((b"http://", b"https://")) and len(line) <= _MAX_VALUE:
         yield Entry(kind="page", url=line.decode("utf-8", "replace").strip())
+
+
+def _whole(start: bytes, read: _Reader) -> bytes:
+    """Return all of a stream; nothing where it is longer than a feed may be."""
+    data = bytearray(start)
+    while len(data) <= MAX_JSON and (piece := read()):
+        data += piece
+    return bytes(data) if len(data) <= MAX_JSON else b""
 
 
 def _json(data: bytes) -> Iterator[Entry]:

@@ -5,25 +5,24 @@ from __future__ import annotations
 import re
 from collections import Counter
 from datetime import UTC, datetime
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl, urljoin, urlsplit, urlunsplit
 
-from w3lib.encoding import html_to_unicode
-
 from crawler.model import Covered, Lane, Seed, SegmentClass, Standing
 from crawler.politeness.robots import Rules
+from crawler.response import CaptureResponse
 from crawler.scope import MAX_REPEATS, trap
 from crawler.url import host_of
 from spiders.base import LISTINGS, PAGES, PlatformSpider, Territory, Yield
 from spiders.feeds import Entry, entries, moment
-from spiders.html import MAX_URLS, absolute, css, page
+from spiders.html import absolute, page, style
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from crawler.model import Fetch
-    from crawler.response import CaptureResponse
 
 REQUISITES = Lane(name="requisites", order=60, segment_class=SegmentClass.IMAGES)
 FILES = Lane(name="files", order=70, segment_class=SegmentClass.ORIGINALS)
@@ -34,7 +33,9 @@ MAX_DEPTH = 500
 MAX_PARAMETERS = 16
 #: How deep sitemaps may name sitemaps, and stylesheets stylesheets.
 MAX_NESTING = 5
-#: Decoded bytes of a page or stylesheet that are read, where it was too big to keep in memory.
+#: Characters of all URLs of a listing, with its own URL beside each, as they travel: five times what is usual.
+MAX_LISTED = 24 << 20
+#: Decoded bytes of a page or stylesheet that are read.
 MAX_TEXT = 16 << 20
 #: Years around the capture that a calendar may show.
 CALENDAR_PAST, CALENDAR_FUTURE = 30, 2
@@ -100,17 +101,21 @@ class GenericSpider(PlatformSpider):
         """Yield what a stylesheet names; an asset that turns out to be none names nothing."""
         if _kind(response) != "css" and not urlsplit(response.url).path.lower().endswith(".css"):
             return
-        named = (absolute(response.url, target) for target in css(_text(response)))
-        for url in list(dict.fromkeys(url for url in named if url))[:MAX_URLS]:
+        for url in style(_text(response), response.url).requisites:
             yield from self._requisite(url, response)
 
     def parse_listing(self, response: CaptureResponse) -> Iterator[Yield]:
         """Yield what a sitemap, an index of sitemaps, or a feed lists. A feed goes on only where it lists something."""
         following: list[str] = []
         is_empty = True
+        length = 0
         with response.open() as stream:
             for entry in entries(stream):
                 url = absolute(response.url, entry.url)
+                length += len(entry.url) + len(response.url)
+                if length > MAX_LISTED:
+                    yield _excluded("page", response.url, "trap: a listing without end")
+                    break
                 if url is not None and entry.kind == "next":
                     following.append(url)
                 elif url is not None:
@@ -144,7 +149,7 @@ class GenericSpider(PlatformSpider):
     def _link(self, url: str, response: CaptureResponse, day: str | None = None) -> Iterator[Yield]:
         """Yield the page or file behind a link. What leads to other sites is for the scope to sort out."""
         url = _without_session(url)
-        is_page = not _NOT_A_PAGE.search(urlsplit(url).path)
+        is_page = _is_page(url)
         kind, lane, callback = ("page", PAGES, self.parse) if is_page else ("asset", FILES, None)
         if not (why := _trap(url, response)):
             yield self.fetch(url, lane=lane, parent=response, callback=callback, covers=(kind, url), day=day)
@@ -153,8 +158,7 @@ class GenericSpider(PlatformSpider):
 
     def _requisite(self, url: str, response: CaptureResponse) -> Iterator[Yield]:
         """Yield what a page needs, from whatever host. What may be a stylesheet is read on, a few levels deep."""
-        path = urlsplit(url).path.lower()
-        if path.endswith(".css") or not _NOT_A_PAGE.search(path):
+        if _is_page(url) or urlsplit(url).path.lower().endswith(".css"):
             level = _level(response) + 1 if response.fetch.lane == REQUISITES.name else 1
             if level > MAX_NESTING:
                 yield _excluded("asset", url, "trap: stylesheets within stylesheets")
@@ -203,11 +207,17 @@ def _kind(response: CaptureResponse) -> str:
 
 
 def _text(response: CaptureResponse) -> str:
-    """Return the decoded text, of a body too big for memory its first part."""
-    if response.body:
+    """Return the decoded text, of a body too big for that its first part."""
+    if not 0 < len(response.body) <= MAX_TEXT:
+        with response.open() as stream:
+            start = stream.read(MAX_TEXT)
+        response = CaptureResponse(
+            response.url, fetch=response.fetch, captured_at=response.captured_at, headers=response.headers, body=start
+        )
+    try:
         return response.text
-    with response.open() as stream:
-        return html_to_unicode(response.header("Content-Type"), stream.read(MAX_TEXT))[1]
+    except (LookupError, UnicodeError):  # Python knows codecs that are no charsets: base64, idna, undefined
+        return response.body.decode("utf-8", "replace")
 
 
 def _level(response: CaptureResponse) -> int:
@@ -219,6 +229,12 @@ def _excluded(kind: str, url: str, why: str) -> Covered:
     return Covered(kind=kind, id=url, standing=Standing.EXCLUDED, reason=why, url=url)
 
 
+@lru_cache(maxsize=16384)
+def _is_page(url: str) -> bool:
+    return not _NOT_A_PAGE.search(urlsplit(url).path)
+
+
+@lru_cache(maxsize=16384)
 def _without_session(url: str) -> str:
     """Return a URL without session ids: the same page, under the one name that it has for everybody."""
     parts = urlsplit(url)
@@ -236,18 +252,25 @@ def _is_session(name: str, value: str) -> bool:
 
 def _trap(url: str, response: CaptureResponse) -> str:
     """Return why a link looks like a trap, or the empty string."""
-    if why := trap(url):
-        return why
     if response.fetch.depth >= MAX_DEPTH:
         return "trap: too many links from the seed"
+    why, years = _shape(url)
+    if any(_is_far(year, response) for year in years):
+        return "trap: a calendar far from now"
+    return why
+
+
+@lru_cache(maxsize=16384)
+def _shape(url: str) -> tuple[str, tuple[int, ...]]:
+    """Return why a link looks like a trap by itself, and the years it names where it looks like a calendar."""
+    if why := trap(url):
+        return why, ()
     parts = urlsplit(url)
     names = Counter(name for name, _ in parse_qsl(parts.query, keep_blank_values=True))
     if names.total() > MAX_PARAMETERS or (names and max(names.values()) > MAX_REPEATS) or _ESCAPED.search(url):
-        return "trap: an endlessly growing query"
+        return "trap: an endlessly growing query", ()
     place = f"{parts.path}?{parts.query}"
-    if _CALENDAR.search(place) and any(_is_far(int(a or b), response) for a, b in _YEAR.findall(place)):
-        return "trap: a calendar far from now"
-    return ""
+    return "", tuple(int(a or b) for a, b in _YEAR.findall(place)) if _CALENDAR.search(place) else ()
 
 
 def _is_far(year: int, response: CaptureResponse) -> bool:

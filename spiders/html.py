@@ -9,18 +9,24 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from lxml import etree
 
-from crawler.url import canonical
+from crawler.url import canonical, origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-#: URLs of each sort taken from one page at the most: more is a trap, not a page.
-MAX_URLS = 20_000
+#: URLs of each sort taken from one page at the most, and characters of all of them with the page's own URL beside
+#: each, as they travel: more is a trap, not a page.
+MAX_URLS, MAX_URLS_LENGTH = 20_000, 8 << 20
+#: Tags of a page that are read, and URLs that are looked at, good or bad, so that none holds up a worker for long.
+MAX_TAGS, MAX_LOOKED_AT = 400_000, 200_000
+#: Characters of a page that are read at once.
+_PIECE = 1 << 16
 #: Characters of a URL as written, and of a title; no server takes the first, nobody reads the second.
 MAX_WRITTEN, MAX_TITLE = 16_384, 500
 #: Characters of one attribute that holds several URLs.
@@ -60,6 +66,7 @@ _META_REQUISITES = frozenset({
 })  # fmt: skip
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
+_ROOTED = re.compile(r"/(?:[A-Za-z0-9_~-][A-Za-z0-9._~-]*+/?)*+(?:\?[A-Za-z0-9._~/=&-]++)?+")
 _HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
 _BLANK = "".join(map(chr, range(33)))
 
@@ -99,6 +106,8 @@ class Named:
 
 def absolute(base: str, url: str) -> str | None:
     """Return the canonical http(s) URL that ``url`` means on a page at ``base``, or None where it means none."""
+    if _ROOTED.fullmatch(url):
+        return _rooted(origin(base), url)
     url = url.strip(_BLANK)
     scheme = _SCHEME.match(url)
     if not url or url[0] == "#" or len(url) > MAX_WRITTEN or (scheme and scheme[1].lower() not in {"http", "https"}):
@@ -114,17 +123,34 @@ def absolute(base: str, url: str) -> str | None:
     return found if is_usable else None
 
 
+@lru_cache(maxsize=16384)
+def _rooted(place: str, path: str) -> str:
+    """Join what most links of most sites are: an absolute path with nothing to escape or to resolve."""
+    return canonical(place + path)
+
+
 def page(text: str, url: str) -> Named:
     """Return what an HTML page at ``url`` names. Never raises; a broken page gives what can be read of it."""
     tags: Any = _Tags(url)
-    parser = etree.HTMLParser(target=tags, encoding="utf-8", remove_comments=True, remove_pis=True)
+    # Not ``huge_tree`` is no protection: at a comment of over 10 MB libxml2 2.14 then turns in a circle for ever.
+    parser = etree.HTMLParser(target=tags, encoding="utf-8", remove_comments=True, remove_pis=True, huge_tree=True)
     try:
-        parser.feed(text.encode("utf-8", "replace"))
+        for at in range(0, max(len(text), 1), _PIECE):
+            parser.feed(text[at : at + _PIECE].encode("utf-8", "replace"))
+            if tags.count > MAX_TAGS:
+                break
         parser.close()
     except etree.LxmlError:
         tags.close()
     named: Named = tags.named
     return named
+
+
+def style(text: str, url: str) -> Named:
+    """Return what a stylesheet at ``url`` names, within the bounds of a page."""
+    tags = _Tags(url)
+    tags.take("style", text)
+    return tags.named
 
 
 def srcset(value: str) -> Iterator[str]:
@@ -170,6 +196,9 @@ class _Tags:
 
     def __init__(self, url: str) -> None:
         self.named = Named()
+        self.count = 0
+        self._looked_at = 0
+        self._length = 0
         self._url = url
         self._base: str | None = None
         #: The element whose text is wanted, and its text so far.
@@ -177,11 +206,12 @@ class _Tags:
         self._text: list[str] = []
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        self.count += 1
         self._end_text()
         for name, value in attributes.items():
             role = _ROLES.get((tag, name)) or _ANYWHERE.get(name)
             if role is not None:
-                self._take(role, value)
+                self.take(role, value)
         if tag == "link":
             self._link(attributes)
         elif tag == "meta":
@@ -206,24 +236,29 @@ class _Tags:
             return
         text = "".join(self._text)
         if self._inside == "style":
-            self._take("style", text)
+            self.take("style", text)
         else:
             self.named.title = " ".join(text[: 4 * MAX_TITLE].split())[:MAX_TITLE]
         self._inside = ""
         self._text.clear()
 
-    def _take(self, role: str, value: str) -> None:
+    def take(self, role: str, value: str) -> None:
+        """Take the URLs of an attribute or a style."""
         if role == "srcset":
-            self._add(self.named.requisites, dict.fromkeys(srcset(value)))
+            self._add(self.named.requisites, srcset(value))
         elif role == "style":
-            self._add(self.named.requisites, dict.fromkeys(css(value)))
+            self._add(self.named.requisites, css(value))
         else:
             self._add(getattr(self.named, role), (value,))
 
     def _add(self, found: dict[str, None], urls: Iterable[str]) -> None:
         for url in urls:
-            if len(found) < MAX_URLS and (full := absolute(self._base or self._url, url)):
+            if len(found) >= MAX_URLS or self._looked_at >= MAX_LOOKED_AT or self._length >= MAX_URLS_LENGTH:
+                return
+            self._looked_at += 1
+            if (full := absolute(self._base or self._url, url)) and full not in found:
                 found[full] = None
+                self._length += len(full) + len(self._url)
 
     def _link(self, attributes: Mapping[str, str]) -> None:
         rels = set(attributes.get("rel", "").lower().split())

@@ -25,8 +25,8 @@ from spiders import parler_api
 from spiders import parler_items as items
 from spiders.base import Evidence, PlatformSpider, Probe, Territory, Yield
 from spiders.counter import Answer, Goal, Search
-from spiders.html import absolute, css, page
-from spiders.parler_pages import post_page, profile_page
+from spiders.html import absolute, page, style
+from spiders.parler_pages import MAX_PAGE, post_page, profile_page
 from spiders.parler_places import (
     API,
     DOCUMENTS,
@@ -272,7 +272,7 @@ class ParlerSpider(PlatformSpider):
 
     def parse_post(self, response: CaptureResponse) -> Iterator[Yield]:
         """Read a post page: what it says, and the pages and media it names."""
-        shown = post_page(response.text) if self._is_page(response) else None
+        shown = post_page(_text(response)) if self._is_page(response) else None
         interval = items.written(shown.shown, response) if shown else None
         cursor = response.fetch.cursor or {}
         if "search" in cursor:
@@ -295,7 +295,7 @@ class ParlerSpider(PlatformSpider):
 
     def parse_profile(self, response: CaptureResponse) -> Iterator[Yield]:
         """Read a profile page: the account, and the posts on it whose ids it lets slip."""
-        shown = profile_page(response.text) if self._is_page(response) else None
+        shown = profile_page(_text(response)) if self._is_page(response) else None
         if shown is None:
             return
         yield from items.from_profile(shown, response)
@@ -337,14 +337,13 @@ class ParlerSpider(PlatformSpider):
         if self._is_page(response):
             yield from self._needs(response)
             if not self._is_windowed and not self._is_narrow:
-                for url in page(response.text, response.url).links:
+                for url in page(_text(response), response.url).links:
                     yield from self._works(url, response)
 
     def parse_style(self, response: CaptureResponse) -> Iterator[Yield]:
         """Read what a style sheet names."""
-        for target in dict.fromkeys(css(response.text)):
-            if url := absolute(response.url, target):
-                yield from self._requisite(url, response)
+        for url in style(_text(response), response.url).requisites:
+            yield from self._requisite(url, response)
 
     def parse_api(self, response: CaptureResponse) -> Iterator[Yield]:
         """Read a page of the JSON API, where it answers strangers: what it says, its next page, what it leads to."""
@@ -390,7 +389,7 @@ class ParlerSpider(PlatformSpider):
 
     def _needs(self, response: CaptureResponse, *, uploads: bool = True) -> Iterator[Yield]:
         """Yield what a page needs to look as it did, and the papers in its footer."""
-        named = page(response.text, response.url)
+        named = page(_text(response), response.url)
         for url in named.requisites:
             if uploads or not is_upload(url):
                 yield from self._requisite(url, response)
@@ -429,6 +428,11 @@ class ParlerSpider(PlatformSpider):
     def _is_page(response: CaptureResponse) -> bool:
         kind = response.header("Content-Type").lower()
         return response.status == 200 and (not kind or "html" in kind)
+
+
+def _text(response: CaptureResponse) -> str:
+    """Return the text of a page; empty where it is too long to be one, as a page may be packed to a thousandth."""
+    return response.text if len(response.body) <= MAX_PAGE else ""
 
 
 def _edge(search: Search) -> int:

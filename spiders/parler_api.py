@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from crawler.response import CaptureResponse
 
 BASE = "https://api.parler.com/v1"
+#: Bytes of an answer that are read; as objects they are thirty times as many.
+MAX_ANSWER = 4 << 20
 #: Pages of one listing at the most; a listing that is longer runs in a circle.
 MAX_PAGES = 100_000
 _POST_COUNTERS = ("comments", "reposts", "upvotes", "downvotes", "impressions")
@@ -34,7 +36,7 @@ _FLAGS = ("verified", "human", "integration", "rss", "private", "verifiedComment
 def load(response: CaptureResponse) -> dict[str, Any]:
     """Return the object an answer holds; empty where it holds none."""
     try:
-        data = orjson.loads(response.body)
+        data = orjson.loads(response.body if len(response.body) <= MAX_ANSWER else b"")
     except ValueError:
         return {}
     return data if isinstance(data, dict) else {}

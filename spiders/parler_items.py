@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from crawler.model import Fetch, Item
     from crawler.response import CaptureResponse
 
-#: How far a server's clock may run ahead of ours and still be believed.
+#: How far a server's clock may run ahead of ours and still be believed, and how far back it may be.
 AHEAD = timedelta(days=1)
+BACK = datetime(1970, 1, 1, tzinfo=UTC)
 _LINKS = frozenset({"article", "website", "basic", "iframe-embed", "audio"})
 #: Media blocks whose file is somewhere else, or is no upload.
 _SHOWN_AS = {"article": "preview", "website": "preview", "iframe-embed": "embed", "audio": "audio"}
@@ -37,10 +38,10 @@ def clock(response: CaptureResponse) -> datetime:
     """
     try:
         said = parsedate_to_datetime(response.header("Date"))
-    except (ValueError, TypeError):
+        said = said.replace(tzinfo=UTC) if said.tzinfo is None else said.astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
         return response.captured_at
-    said = said.replace(tzinfo=UTC) if said.tzinfo is None else said.astimezone(UTC)
-    return said if said <= response.captured_at + AHEAD else response.captured_at
+    return said if BACK <= said <= response.captured_at + AHEAD else response.captured_at
 
 
 def written(shown: Shown, response: CaptureResponse) -> tuple[datetime, datetime] | None:

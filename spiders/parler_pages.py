@@ -28,9 +28,10 @@ BADGES = (
     "real name", "early",
 )  # fmt: skip
 
-#: Characters of a page, and formatting elements it may leave open, for it to be made into a tree.
-MAX_PAGE, MAX_OPEN = 8 << 20, 64
-_FORMATTING = re.compile(r"<(/?)(?:a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)(?=[\s>/])", re.IGNORECASE)
+#: Characters of a page to be made into a tree, and the steps that may take: see ``_tree``.
+MAX_PAGE, MAX_STEPS = 8 << 20, 2_000_000_000
+#: Elements that a parser opens again wherever they were left open, and of which nothing here is read.
+_FORMATTING = re.compile(r"<(/?)(?=(?:b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)[\s>/])", re.IGNORECASE)
 _PROFILE = re.compile(rf"^(?:https?://parler\.com)?/profile/({USERNAME})(?:/posts)?/?$")
 _POST_PATH = re.compile(rf"/post/({HEX})$")
 _TITLE = re.compile(rf"^\s*@({USERNAME})(?:\s+-\s|\s*$)")
@@ -154,9 +155,17 @@ class ProfilePage:
     cards: tuple[Shown, ...] = ()
 
 
+def _outermost(selector: str) -> str:
+    """Return a selector for what is not inside another of its kind: what is nested a thousandfold is read once."""
+    return f"{selector}:not({selector} *)"
+
+
+_BLOCKS = _outermost(".media-container--wrapper [class*='--container']")
+
+
 def post_page(html: str) -> PostPage | None:
     """Return what a post page says; None where this is not one."""
-    tree = LexborHTMLParser(html if _is_sane(html) else "")
+    tree = _tree(html)
     wrapper = tree.css_first(".post--card--wrapper")
     if wrapper is None:
         return None
@@ -170,7 +179,7 @@ def post_page(html: str) -> PostPage | None:
 
 def profile_page(html: str) -> ProfilePage | None:
     """Return what a profile page says; None where this is not one."""
-    tree = LexborHTMLParser(html if _is_sane(html) else "")
+    tree = _tree(html)
     username = _text(tree.css_first(".profile--username")).lstrip("@")
     if not re.fullmatch(USERNAME, username):
         return None
@@ -181,7 +190,7 @@ def profile_page(html: str) -> ProfilePage | None:
         bio_links=tuple(href for a in (bio.css("a[href]") if bio else ()) if (href := _attribute(a, "href"))),
         avatar=_attribute(tree.css_first(".profile-photo-image img"), "src"),
         banner=_attribute(tree.css_first("#hero--top img"), "src"), badges=_badges(hero),
-        cards=tuple(_shown(wrapper) for wrapper in tree.css(".post--card--wrapper")),
+        cards=tuple(_shown(wrapper) for wrapper in tree.css(_outermost(".post--card--wrapper"))),
     )  # fmt: skip
 
 
@@ -244,7 +253,7 @@ def _card(node: LexborNode) -> Card:
     header, body = node.css_first(".card--header"), node.css_first(".card--body")
     author = _first(header, "a.card-meta--row[href]")
     username = username_in(_attribute(author, "href")) or _username(_text(_first(header, ".author--username")))
-    paragraphs = body.css("p") if body else []
+    paragraphs = body.css(_outermost("p")) if body else []
     text = "\n".join(_text(p) for p in paragraphs)
     return Card(
         username=username, name=_text(_first(header, ".author--name")),
@@ -260,7 +269,7 @@ def _card(node: LexborNode) -> Card:
 
 
 def _blocks(body: LexborNode | None) -> Iterator[Block]:
-    for node in body.css(".media-container--wrapper [class*='--container']") if body else ():
+    for node in body.css(_BLOCKS) if body else ():
         if found := _MEDIA.search(_attribute(node, "class")):
             yield _block(found[1], node)
 
@@ -277,8 +286,8 @@ def _block(kind: str, node: LexborNode) -> Block:
 
 
 def _comments(wrapper: LexborNode) -> Iterator[Comment]:
-    for node in wrapper.css(".comment--card--wrapper"):
-        yield _comment(node, tuple(_comment(reply) for reply in node.css(".reply--card--wrapper")))
+    for node in wrapper.css(_outermost(".comment--card--wrapper")):
+        yield _comment(node, tuple(_comment(reply) for reply in node.css(_outermost(".reply--card--wrapper"))))
 
 
 def _comment(node: LexborNode, replies: tuple[Comment, ...] = ()) -> Comment:
@@ -327,14 +336,18 @@ def _attribute(node: LexborNode | None, name: str) -> str:
     return (node.attributes.get(name) or "").strip() if node is not None and node.is_element_node else ""
 
 
-def _is_sane(html: str) -> bool:
-    """Say whether a page may be parsed into a tree.
+def _tree(html: str) -> LexborHTMLParser:
+    """Return the tree of a page; an empty one where it would be monstrous.
 
-    An HTML parser opens every unclosed formatting element again in every block (HTML standard, "adoption agency
-    algorithm"), so a few KiB of them make a tree of a GiB; no page of the platform leaves more than a handful open.
+    A parser opens every formatting element that was left open again in every block (HTML standard, "adoption agency
+    algorithm"): a few KiB of them make a tree of a GiB. So they are renamed to what nobody knows, and only nest. Deep
+    nesting costs the square of its depth, here and in the parser: each tag but a bare span may look up through all
+    that are open.
     """
-    opened = sum(1 if slash == "" else -1 for slash in _FORMATTING.findall(html))
-    return opened <= MAX_OPEN and len(html) <= MAX_PAGE
+    tags = html.count("<")
+    if len(html) > MAX_PAGE or (tags - html.count("</")) * (tags - html.count("<span>")) > MAX_STEPS:
+        return LexborHTMLParser("")
+    return LexborHTMLParser(_FORMATTING.sub(r"<\1x-", html))
 
 
 def _meta(tree: LexborHTMLParser, name: str) -> str:

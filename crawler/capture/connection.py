@@ -7,6 +7,7 @@ the loop reads on, and reading pauses when the thread falls behind. So memory st
 from __future__ import annotations
 
 import asyncio
+import select
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -28,11 +29,18 @@ _BATCH = 256 * 1024
 _HIGH = 1024 * 1024
 #: Bytes a server may send before it was asked; some answer every connection at once.
 _MAX_EARLY = 64 * 1024
+#: Bytes that must come within the idle time: what drips more slowly is no answer that ends.
+_TRICKLE = 1024
+#: Seconds after a time limit in which the loop reads what came while it was busy with something else.
+_SECOND_LOOK = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds of patience, and bytes of body at which an exchange is cut."""
+    """Seconds of patience, and bytes of body at which an exchange is cut.
+
+    ``idle`` is how long an answer may stop, or drip, before it is given up.
+    """
 
     first_byte: float
     idle: float
@@ -57,8 +65,20 @@ class Connection(asyncio.Protocol):
 
     @property
     def usable(self) -> bool:
-        """Whether another exchange may begin."""
+        """Whether another exchange may begin: it is open, and no unread bytes wait that would be taken for its answer."""
+        return self._is_open and not self._has_unread()
+
+    @property
+    def _is_open(self) -> bool:
         return not self.closed.done() and self._transport is not None and not self._transport.is_closing()
+
+    def _has_unread(self) -> bool:
+        sock = self._transport.get_extra_info("socket") if self._transport is not None else None
+        if sock is None or sock.fileno() < 0:
+            return False
+        poll = select.poll()
+        poll.register(sock.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
     def begin(self, exchange: Exchange, request: bytes) -> None:
         """Send a request whose answer goes to ``exchange``."""
@@ -79,7 +99,7 @@ class Connection(asyncio.Protocol):
 
     def pause(self, *, paused: bool) -> None:
         """Stop or go on reading."""
-        if not self.usable or self._transport is None:
+        if not self._is_open or self._transport is None:
             return
         if paused:
             self._transport.pause_reading()
@@ -143,6 +163,9 @@ class Exchange:
         self._timer: asyncio.TimerHandle | None = None
         self._active = self._loop.time()
         self._deadline = self._active + limits.total
+        #: Bytes since ``_active``.
+        self._dripped = 0
+        self._is_late = False
 
     async def run(self, connection: Connection, request: bytes) -> None:
         """Send the request and take the answer until it ends, one way or another.
@@ -191,7 +214,9 @@ class Exchange:
         if self._ended:
             self.keep_alive = False
             return
-        self._active = self._loop.time()
+        self._dripped += len(data)
+        if self._dripped >= _TRICKLE or not self.answered:
+            self._active, self._dripped, self._is_late = self._loop.time(), 0, False
         self.answered = True
         self._take(self._parser.feed(data))
         if self._waiting >= _HIGH and not self._paused and not self._ended:
@@ -245,16 +270,21 @@ class Exchange:
         due = self._deadline if self._paused else min(self._active + limit, self._deadline)  # a pause is ours
         if now < due:
             self._timer = self._loop.call_at(min(due, now + self._limits.idle), self._tick)
+        elif now < self._deadline and not self._is_late:
+            self._is_late = True
+            self._timer = self._loop.call_later(_SECOND_LOOK, self._tick)
         elif now >= self._deadline:
             self._give_up(Outcome.TIMEOUT, "time", f"not finished after {self._limits.total:g} s")
         else:
-            what = "nothing more came" if self.answered else "no answer came"
+            what = "no answer came" if not self.answered else "it merely dripped" if self._dripped else "nothing more came"
             self._give_up(Outcome.TIMEOUT, "time", f"{what} for {limit:g} s")
 
     def _give_up(self, outcome: Outcome, truncated: Truncation, error: str) -> None:
         if self._ended:
             return
         self._take(self._parser.eof(clean=False))
+        if self.head is None and self.outcome is Outcome.PROTOCOL:  # what is not HTTP need not end to be known for it
+            outcome, error = self.outcome, f"{self.error}; {error}"
         self.outcome, self.truncated, self.error, self.keep_alive = outcome, truncated, error, False
 
     def _stop_timer(self) -> None:

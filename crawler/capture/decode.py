@@ -47,7 +47,7 @@ def response_from(fetch: Fetch, capture: Capture) -> CaptureResponse:
 
     ``body`` is empty where nobody parses it or the capture is spooled; ``open()`` then needs the spool file.
     """
-    headers = Headers(parse_headers(capture.head))
+    headers = _headers(capture.head)
     flags: list[str] = []
     pieces = _content(capture, headers, flags)
     if fetch.callback is not None and capture.body.path is None:
@@ -64,6 +64,16 @@ def response_from(fetch: Fetch, capture: Capture) -> CaptureResponse:
         headers=headers, body=body, flags=flags, payload_length=_payload_length(capture),
         truncated=capture.truncated, head_bytes=head, opener=opener,
     )  # fmt: skip
+
+
+def _headers(head: bytes) -> Headers:
+    """Return Scrapy's headers; filled in directly, as its own way of taking pairs costs ten times as much."""
+    grouped: dict[bytes, list[bytes]] = {}
+    for name, value in parse_headers(head):
+        grouped.setdefault(name.title(), []).append(value)
+    headers = Headers()
+    dict.update(headers, grouped)
+    return headers
 
 
 def entity(capture: Capture) -> BinaryIO:

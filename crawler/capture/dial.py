@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from crawler.capture import tls
 from crawler.capture.connection import Connection
-from crawler.capture.resolve import Redirections, Resolver, Unreachable, literal, permitted
+from crawler.capture.resolve import Redirections, Resolver, Unreachable, is_private, literal, permitted
 from crawler.model import Outcome
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class Dialer:
         # Looking up the operator's proxy is no evidence about the site, and nobody's business.
         self._proxy_resolver = Resolver()
         self._on_chain = on_chain
+        #: Trusted hosts that were once at a public address: from then on they may not lead to a private one.
+        self._public: set[str] = set()
 
     def forwards(self, target: Target) -> bool:
         """Whether requests for this target go to an HTTP proxy in absolute form."""
@@ -112,9 +114,12 @@ class Dialer:
         return self._permitted(target, found)
 
     def _permitted(self, target: Target, addresses: Sequence[str]) -> Sequence[str]:
-        redirected = self._destination(target) != (target.host, target.port)
-        if redirected or target.host in self._trusted_hosts:
+        if self._destination(target) != (target.host, target.port):
             return addresses
+        if target.host in self._trusted_hosts and target.host not in self._public:
+            if all(is_private(address, self._private_allowed) for address in addresses):
+                return addresses
+            self._public.add(target.host)
         return permitted(addresses, self._private_allowed, target.host)
 
     async def _open_socket(self, addresses: Sequence[str], port: int, host: str) -> tuple[socket.socket, str]:

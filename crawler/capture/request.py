@@ -41,10 +41,12 @@ def target_of(url: str) -> Target:
     """Return the target of an http(s) URL. Raises Unreachable where it names no host that could exist."""
     try:
         parts = urlsplit(canonical(url))
-        port = parts.port or _PORTS[parts.scheme]
+        port = _PORTS[parts.scheme] if parts.port is None else parts.port
         host = parts.hostname or ""
     except (ValueError, KeyError) as e:
         raise Unreachable(Outcome.PROTOCOL, f"not an http URL: {e}") from e
+    if port == 0:
+        raise Unreachable(Outcome.PROTOCOL, "there is no port 0")
     if not _is_host(host):
         raise Unreachable(Outcome.DNS, f"{host!r} is not a host name")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

@@ -31,7 +31,7 @@ class Sink:
     def __init__(self, directory: Path, threshold: int) -> None:
         self._directory = directory
         self._threshold = threshold
-        self._block = (hashlib.sha256(), hashlib.sha1(usedforsecurity=False))
+        self._block = hashlib.sha256()
         self._payload = (hashlib.sha256(), hashlib.sha1(usedforsecurity=False))
         self._payload_length = 0
         self._memory: list[bytes] = []
@@ -44,8 +44,7 @@ class Sink:
 
     def write_head(self, wire: bytes) -> None:
         """Count the head into the block."""
-        for digest in self._block:
-            digest.update(wire)
+        self._block.update(wire)
 
     def write(self, pieces: Iterable[Data]) -> None:
         """Hash and keep pieces of the body, in order."""
@@ -59,8 +58,7 @@ class Sink:
     def finish(self) -> tuple[Body, Digests]:
         """Return the body and its digests; the caller now owns the spool file, if there is one."""
         return self._body(), Digests(
-            block_sha256=self._block[0].hexdigest(),
-            block_sha1=b32encode(self._block[1].digest()).decode(),
+            block_sha256=self._block.hexdigest(),
             payload_sha256=self._payload[0].hexdigest(),
             payload_sha1=b32encode(self._payload[1].digest()).decode(),
             payload_length=self._payload_length,
@@ -77,8 +75,7 @@ class Sink:
                 self._path.unlink(missing_ok=True)
 
     def _hash(self, wire: bytes, entity: bytes) -> None:
-        for digest in self._block:
-            digest.update(wire)
+        self._block.update(wire)
         for digest in self._payload:
             digest.update(entity)
         self._payload_length += len(entity)

@@ -31,6 +31,8 @@ Exit status
 
 #: Settings that belong to one run and are not remembered for the next.
 PER_RUN = frozenset({"limit", "max_time", "max_bytes"})
+#: Settings of how long an exchange may take.
+TIMEOUTS = ("connect_timeout", "first_byte_timeout", "idle_timeout", "total_timeout")
 
 
 def options_of_a_crawl(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -134,6 +136,37 @@ def options_of_a_crawl(function: Callable[..., Any]) -> Callable[..., Any]:
             ),
             click.option("--bind-address", default="", metavar="ADDR", help="Connect from this local address."),
             click.option(
+                "--connect-timeout",
+                default="15s",
+                show_default=True,
+                metavar="TIME",
+                help="Wait so long for a connection, name lookup and TLS included.",
+            ),
+            click.option(
+                "--first-byte-timeout",
+                default="60s",
+                show_default=True,
+                metavar="TIME",
+                help="Wait so long for an answer to begin.",
+            ),
+            click.option(
+                "--idle-timeout",
+                default="60s",
+                show_default=True,
+                metavar="TIME",
+                help="Give an answer up that has stopped, or merely drips, for so long.",
+            ),
+            click.option(
+                "--total-timeout",
+                default="6h",
+                show_default=True,
+                metavar="TIME",
+                help="Cut an answer off after so long.",
+            ),
+            click.option(
+                "--max-body", default="0", metavar="SIZE", help="Cut an answer off at this size. [default: none]"
+            ),
+            click.option(
                 "--disk-reserve",
                 default="256MiB",
                 show_default=True,
@@ -202,10 +235,12 @@ def config_from(options: dict[str, Any]) -> Config:
     values = dict(options)
     values["verify"] = not values.pop("insecure")
     values["segment_bytes"] = byte_count(values.pop("segment_size"))
-    for name in ("max_bytes", "disk_reserve"):
+    for name in ("max_bytes", "disk_reserve", "max_body"):
         values[name] = byte_count(values[name])
-    for name in ("max_time", "seal_every", "watchdog"):
+    for name in ("max_time", "seal_every", "watchdog", *TIMEOUTS):
         values[name] = duration(values[name])
+        if not values[name] and name in TIMEOUTS:
+            raise UsageError(f"--{name.replace('_', '-')} must be more than 0.")
     values["ca_cert"] = _absolute(values["ca_cert"])
     _check_networks(values["allow_private"])
     return Config(**values, sources=sources)

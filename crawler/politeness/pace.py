@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -35,13 +36,15 @@ ROW = 3
 BELOW, MIN_RATE = 0.95, 0.05
 #: Answers that a learned rate needs.
 EVIDENCE = 10
+#: A rate is learned from this many times the wait that followed, and from so many seconds at least.
+HORIZON = 10.0
 #: Longest window of a rate limit, in seconds (Mastodon's); a longer wait is a ban.
 WINDOW = 900.0
 #: A learned rate is tried anew by this factor after so many seconds without complaint; each complaint doubles them, to
 #: a window at most. So a limit that was chance is soon forgotten, and a real one is kept to.
-PROBE, PATIENCE = 1.25, 5.0
+PROBE, PATIENCE = 1.25, 2.5
 #: Part of a learned rate that a freeze is followed by, and what each good answer adds.
-AFTER_FREEZE, WARMING = 0.5, 0.025
+AFTER_FREEZE, WARMING = 0.7, 0.05
 #: Seconds of its share that a host may catch up on, when starts came late.
 CATCH_UP = 0.1
 #: Origins that are remembered: requisites name any number of hosts.
@@ -129,12 +132,17 @@ class _Permits:
 class _Rate:
     """How many requests a second a host bears, by when it complained; 0 where it never did.
 
-    What was answered from the end of one wait to the end of the next is what a window of the server's limit holds.
+    It bears at least what it answered on average in the time before a wait ended, waits included, and less than what
+    it answered while it was asked at all; the truth is sought between the two. That time is long enough to hold a
+    window of a limit by windows (its waits are long), short enough to forget how slowly we began.
     """
 
     known: float = 0.0
-    answers: float = 0.0
+    #: When the first request left, and [second, good answers] since.
     since: float = 0.0
+    answers: deque[list[float]] = field(default_factory=deque)
+    #: Begin and end of each wait in that time.
+    waits: deque[tuple[float, float]] = field(default_factory=deque)
     #: When the server began to complain; 0 where it does not at present.
     limited_at: float = 0.0
     #: When the rate was last raised or lowered, and how long it then stays.
@@ -148,31 +156,45 @@ class _Rate:
         return self.known * self.warmth
 
     def answered(self, now: float, *, is_late: bool) -> None:
-        """Count a good answer, newer ones for more; after a long quiet, try a little more than was learned."""
+        """Count a good answer; after a long quiet, try a little more than was learned."""
         if self.limited_at and not is_late:
             self._learn(now)
-        self.answers += 1
+        if self.answers and self.answers[-1][0] == now // 1:
+            self.answers[-1][1] += 1
+        else:
+            self.answers.append([now // 1, 1])
+            while self.answers[0][0] < now - WINDOW:
+                self.answers.popleft()
         self.warmth = min(self.warmth + WARMING, 1.0)
-        if now - self.since > WINDOW:
-            self.since, self.answers = now - WINDOW / 2, self.answers / 2
         if self.known and now - self.settled > self.patience:
             self.settled, self.known = now, self.known * PROBE
 
-    def begin_again(self, when: float) -> None:
-        """Count anew after a wait, and use a part at first."""
+    def begin_again(self) -> None:
+        """Use a part at first, after a wait."""
         if not self.limited_at:
-            self.since, self.answers, self.warmth = when, 0.0, AFTER_FREEZE
+            self.warmth = AFTER_FREEZE
 
     def _learn(self, now: float) -> None:
         waited, self.limited_at = now - self.limited_at, 0.0
-        if self.answers < EVIDENCE:
+        is_ban = waited > WINDOW
+        end = now - waited if is_ban else now
+        begin = max(end - min(max(HORIZON * waited, HORIZON), WINDOW), self.since)
+        if not is_ban:
+            self.waits.append((now - waited, now))
+        while self.waits and self.waits[0][1] < begin:
+            self.waits.popleft()
+        count = sum(n for second, n in self.answers if second >= begin // 1)
+        if count < EVIDENCE:
             return
-        span = now - self.since if waited <= WINDOW else 2 * (now - waited - self.since)
-        self.known = max(BELOW * min(self.answers / max(span, 1.0), self.known or math.inf), MIN_RATE)
+        waiting = sum(last - max(first, begin) for first, last in self.waits)
+        at_least, less_than = count / max(end - begin, 1.0), count / max(end - begin - waiting, 1.0)
+        # What came before a ban was twice too much.
+        found = at_least / 2 if is_ban else math.sqrt(at_least * less_than)
+        self.known = max(BELOW * min(found, self.known or math.inf), MIN_RATE)
         self.settled = now
         # The cheaper it is to be told off, the sooner more may be tried.
-        self.patience = max(PATIENCE, min(2 * self.patience, waited * 10, WINDOW))
-        self.begin_again(now)
+        self.patience = max(PATIENCE, min(2 * self.patience, waited * 15, WINDOW))
+        self.warmth = AFTER_FREEZE
 
 
 @dataclass(slots=True)
@@ -235,7 +257,7 @@ class HostPace:
         if until <= self.frozen_until:
             return None
         self.frozen_until = until
-        self.rate.begin_again(until)
+        self.rate.begin_again()
         return why
 
     def waits_until(self, now: float) -> float:

@@ -128,7 +128,7 @@ def _take(wire: Iterable[bytes], method: str, spool_dir: Path | None) -> tuple[b
             else Body(size=size, path=Path(out.name))
         )
     digests = Digests(
-        block_sha256=block.sha256, block_sha1=block.sha1, payload_sha256=payload.sha256, payload_sha1=payload.sha1,
+        block_sha256=block.sha256, payload_sha256=payload.sha256, payload_sha1=payload.sha1,
         payload_length=payload.length,
     )  # fmt: skip
     return head, status, body, digests

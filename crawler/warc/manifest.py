@@ -79,4 +79,17 @@ def next_link(path: Path) -> tuple[int, str]:
 def _whole_lines(path: Path) -> list[bytes]:
     if not path.exists():
         return []
-    return path.read_bytes().split(b"\n")[:-1]
+    lines = path.read_bytes().split(b"\n")[:-1]
+    if lines and not _is_whole(lines[-1]):
+        # A power cut may keep the end of a line and lose the sector before it. If the line was ever acknowledged, then
+        # its segment is sealed, and ``archive verify`` misses it here.
+        lines.pop()
+    return lines
+
+
+def _is_whole(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True

@@ -26,6 +26,8 @@ _READ = 1 << 18
 _INFLATE_ERRORS = (cast("type[Exception]", isal_zlib.error), zlib.error)
 #: A record's header block may be this long: outlinks are in blocks, works in headers are small.
 MAX_HEADERS = 1 << 20
+#: How a record begins in a file that is not packed.
+_PLAIN = b"WARC/"
 _SIZE = re.compile(r"[0-9]{1,18}")
 
 
@@ -42,14 +44,15 @@ class RawRecord:
     length: int = 0
     version: str = ""
     headers: list[tuple[str, str]] = field(default_factory=list)
+    #: The first header of each name, in lower case.
+    first: dict[str, str] = field(default_factory=dict)
     block: Body | DistantBlock = EMPTY_BODY
     #: What is odd about the record's own framing: rule → sentence.
     faults: dict[str, str] = field(default_factory=dict)
 
     def get(self, name: str) -> str:
         """Return the first header of a name (any case), or the empty string."""
-        wanted = name.lower()
-        return next((value for key, value in self.headers if key.lower() == wanted), "")
+        return self.first.get(name.lower(), "")
 
     @property
     def type(self) -> str:
@@ -129,11 +132,11 @@ class _Members:
 
     def begin(self) -> bool:
         """Start a member; False at the clean end of the file."""
-        if not self._raw:
-            self._raw = self._more()
+        while len(self._raw) < len(_PLAIN) and (more := self._more()):
+            self._raw += more
         if not self._raw:
             return False
-        self.plain = self._raw[:5] == b"WARC/"
+        self.plain = self._raw.startswith(_PLAIN)
         if not self.plain and self._raw[:2] != b"\x1f\x8b"[: len(self._raw)]:
             raise Torn("neither a gzip member nor a WARC record begins here")
         self._inflate = isal_zlib.decompressobj(31)
@@ -238,13 +241,13 @@ def _read_record(source: _Members, path: Path) -> RawRecord | None:
 def _read_headers(source: _Members, record: RawRecord) -> tuple[int, bytes]:
     """Take the headers; return how many bytes they are and what was read beyond them."""
     text = bytearray()
-    while (end := text.find(b"\r\n\r\n")) < 0:
+    while (end := text.find(b"\r\n\r\n", 0, MAX_HEADERS)) < 0:
+        if len(text) >= MAX_HEADERS:
+            raise Torn("a record's headers are too long or end their lines with a bare LF")
         piece = source.read()
         if not piece:
             raise Torn("a record ends inside its headers")
         text += piece
-        if len(text) > MAX_HEADERS and text.find(b"\r\n\r\n") < 0:
-            raise Torn("a record's headers are too long or end their lines with a bare LF")
     lines = bytes(text[:end]).decode("utf-8", "surrogateescape").split("\r\n")
     record.version = lines[0]
     if not record.version.startswith("WARC/"):
@@ -258,6 +261,8 @@ def _read_headers(source: _Members, record: RawRecord) -> tuple[int, bytes]:
             record.headers.append((name.strip(), value.strip()))
         else:
             record.faults["header-syntax"] = f"the header line {line[:60]!r} has no colon"
+    for name, value in record.headers:
+        record.first.setdefault(name.lower(), value)
     return end + 4, bytes(text[end + 4 :])
 
 

@@ -12,9 +12,11 @@ import hashlib
 import json
 import ssl
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
@@ -31,8 +33,10 @@ WORK = "Outlast-Fetch"
 WARC_FIELDS = "application/warc-fields"
 #: The work in a request's header may be this long; a reader bounds what it takes for headers.
 MAX_WORK = 1 << 18
-#: A fetch with everything as by default.
-_PLAIN = Fetch(url="", lane="")
+#: The fields of a fetch, and what they are where nobody says otherwise.
+_FIELDS = tuple(Fetch.__dataclass_fields__)
+_values = attrgetter(*_FIELDS)
+_USUAL = _values(Fetch(url="", lane=""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,10 +117,7 @@ def metadata(made: Exchange | None, capture: Capture, leased: Leased, told: Sett
         ("reason", told.reason),
     ]
     if capture.digests is not None:
-        fields += [
-            ("block-digest", f"sha1:{capture.digests.block_sha1}"),
-            ("payload-digest", f"sha1:{capture.digests.payload_sha1}"),
-        ]
+        fields.append(("payload-digest", f"sha1:{capture.digests.payload_sha1}"))
     fields.append(("interim", base64.b64encode(capture.interim).decode()))
     fields += [("outlink", f"{'%20'.join(link.url.split())} L {fetch_json(link)}") for link in told.outlinks]
     headers = [_target(capture), ("WARC-Warcinfo-ID", warcinfo_id)]
@@ -164,7 +165,7 @@ def fetch_from(text: str) -> Fetch:
 
 def warc_date(when: datetime) -> str:
     """Return a WARC-Date with microseconds (section 5.4)."""
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{when.astimezone(UTC).isoformat(timespec='microseconds')[:-6]}Z"
 
 
 def _request(capture: Capture, date: str, warcinfo_id: str, work: Leased) -> Record:
@@ -277,11 +278,14 @@ def _one_line(text: str) -> str:
 
 
 def _facts(fetch: Fetch) -> dict[str, Any]:
-    told = ((name, getattr(fetch, name)) for name in Fetch.__dataclass_fields__)
-    return {name: value for name, value in told if value != getattr(_PLAIN, name)}
+    return {name: value for name, value, usual in zip(_FIELDS, _values(fetch), _USUAL, strict=True) if value != usual}
 
 
 def _ascii_json(facts: dict[str, Any]) -> str:
+    with suppress(ValueError, OverflowError):
+        text = msgspec.json.encode(facts)
+        if text.isascii():
+            return text.decode("ascii")
     # The standard library's encoder takes whatever a hostile page can bring into a cursor: huge numbers, half a
     # surrogate pair.
     return json.dumps(facts, separators=(",", ":"), default=lambda body: base64.b64encode(body).decode())

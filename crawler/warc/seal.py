@@ -8,12 +8,13 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from isal import isal_zlib
 
 from crawler.collection import OPEN_SUFFIX, sync_directory
 from crawler.errors import Damaged
@@ -66,6 +67,7 @@ def _seal(open_path: Path, index_dir: Path, manifest_path: Path, segment_class: 
     final = open_path.with_name(open_path.name.removesuffix(OPEN_SUFFIX))
     if not open_path.exists() and final.exists():
         return True
+    _sync(open_path)
     reading = _read(open_path, final.name)
     failpoint("seal.verified")
     if reading.records <= 1:
@@ -83,6 +85,12 @@ def _seal(open_path: Path, index_dir: Path, manifest_path: Path, segment_class: 
     return True
 
 
+def _sync(path: Path) -> None:
+    """Make durable what is read back next: of what a killed worker wrote some may be in memory only."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
 def _read(path: Path, name: str) -> _Reading:
     sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
     reading = _Reading(lines=[])
@@ -91,10 +99,11 @@ def _read(path: Path, name: str) -> _Reading:
     def seen(data: bytes) -> None:
         sha256.update(data)
         md5.update(data)
-        reading.crc32 = zlib.crc32(data, reading.crc32)
+        reading.crc32 = isal_zlib.crc32(data, reading.crc32)
         reading.size += len(data)
 
-    records, checks, indexer = Records(path, seen=seen), RecordChecks(path, name), cdxj.Indexer(name)
+    records, indexer = Records(path, seen=seen), cdxj.Indexer(name)
+    checks = RecordChecks(path, name, hashes_payloads=False)
     for record in records:
         for finding in checks.check(record):
             if finding.severity == "error" and finding.rule not in ORIGINS_FAULT:

@@ -126,10 +126,16 @@ class References:
 
 
 class RecordChecks:
-    """The rules of one file, record by record in order."""
+    """The rules of one file, record by record in order.
 
-    def __init__(self, path: Path, name: str, references: References | None = None) -> None:
+    Without ``hashes_payloads`` the block digest alone answers for a record's bytes, which the payload's are among.
+    """
+
+    def __init__(
+        self, path: Path, name: str, references: References | None = None, *, hashes_payloads: bool = True
+    ) -> None:
         self._file = path.name
+        self._hashes_payloads = hashes_payloads
         self._name = name
         self._references = references if references is not None else References()
         self._ids: set[bytes] = set()
@@ -192,7 +198,11 @@ class RecordChecks:
 
     def _content(self, record: RawRecord) -> Iterator[tuple[str, str]]:
         is_head = self._requests.get(record.get("WARC-Concurrent-To"))
-        message = _Message(record, ResponseParser("HEAD" if is_head else "GET") if _is_answer(record) else None)
+        message = _Message(
+            record,
+            ResponseParser("HEAD" if is_head else "GET") if _is_answer(record) else None,
+            hashes_payload=self._hashes_payloads,
+        )
         block, payload = record.get("WARC-Block-Digest"), record.get("WARC-Payload-Digest")
         if not block:
             yield "W012-no-digest", ""
@@ -200,7 +210,8 @@ class RecordChecks:
             yield "W010-block-digest", block
         if _is_answer(record):
             yield from self._http(record, message, asked=is_head is not None)
-        if record.type in {"response", "resource"} and payload and not _equals(payload, message.payload.digest()):
+        hashed = message.payload
+        if record.type in {"response", "resource"} and payload and hashed and not _equals(payload, hashed.digest()):
             yield "W011-payload-digest", payload
         if record.type == "response":
             self._references.add(record)
@@ -240,9 +251,9 @@ class RecordChecks:
 class _Message:
     """What one reading of a block tells: its digest, that of its payload, and the HTTP message in it."""
 
-    def __init__(self, record: RawRecord, parser: ResponseParser | None) -> None:
+    def __init__(self, record: RawRecord, parser: ResponseParser | None, *, hashes_payload: bool) -> None:
         self.block = _hasher(record.get("WARC-Block-Digest"))
-        self.payload = _hasher(record.get("WARC-Payload-Digest"))
+        self.payload = _hasher(record.get("WARC-Payload-Digest")) if hashes_payload else None
         self.head: Head | None = None
         self.end: End | None = None
         self.body = 0
@@ -251,7 +262,8 @@ class _Message:
             while piece := stream.read(1 << 18):
                 self.block.update(piece)
                 if parser is None:
-                    self.payload.update(piece)
+                    if self.payload is not None:
+                        self.payload.update(piece)
                     continue
                 self.surplus = self.surplus or self.end is not None
                 self._see(parser.feed(piece))
@@ -264,7 +276,8 @@ class _Message:
                 self.head = event
             elif isinstance(event, Data):
                 self.body += len(event.wire)
-                self.payload.update(event.entity)
+                if self.payload is not None:
+                    self.payload.update(event.entity)
             elif isinstance(event, End):
                 self.end = event
                 self.surplus = event.surplus

@@ -28,7 +28,6 @@ def settle(frontier: SqliteFrontier, *settlements: Settlement, now: float = 1000
 def digests(name: str, length: int = 5000) -> Digests:
     return Digests(
         block_sha256="00" * 32,
-        block_sha1="A" * 32,
         payload_sha256=name.encode().hex().ljust(64, "0"),
         payload_sha1="A" * 32,
         payload_length=length,

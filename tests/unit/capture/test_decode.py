@@ -126,7 +126,7 @@ def test_an_answer_cut_in_its_head():
 
 
 def test_the_digests_of_the_wire_spare_a_count():
-    digests = Digests(block_sha256="", block_sha1="", payload_sha256="", payload_sha1="", payload_length=77)
+    digests = Digests(block_sha256="", payload_sha256="", payload_sha1="", payload_length=77)
     assert response_from(UNREAD, captured(b"x", digests=digests)).payload_length == 77
 
 

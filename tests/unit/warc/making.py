@@ -33,7 +33,7 @@ def capture(url: str = "https://a.example/1", wire: bytes | None = None, **facts
             payload += event.entity
     body = wire[len(head) :]
     digests = Digests(
-        block_sha256=hashlib.sha256(wire).hexdigest(), block_sha1=b32encode(hashlib.sha1(wire).digest()).decode(),
+        block_sha256=hashlib.sha256(wire).hexdigest(),
         payload_sha256=hashlib.sha256(payload).hexdigest(), payload_sha1=b32encode(hashlib.sha1(payload).digest()).decode(),
         payload_length=len(payload),
     )  # fmt: skip

@@ -159,16 +159,16 @@ def test_a_failing_disk_leaves_the_segment_as_it_was(tmp_path: Path, monkeypatch
 
     segment = Segment(tmp_path)
     segment.add(capture())
-    before, real, calls = segment.path.read_bytes(), os.write, 0
+    before, real, calls = segment.path.read_bytes(), os.writev, 0
 
-    def full(fd: int, data: bytes) -> int:
+    def full(fd: int, pieces: list[memoryview]) -> int:
         nonlocal calls
         calls += 1
         if calls > 1:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return real(fd, data[:10])
+        return real(fd, [pieces[0][:10]])
 
-    monkeypatch.setattr(os, "write", full)
+    monkeypatch.setattr(os, "writev", full)
     with pytest.raises(OSError, match="No space"):
         segment.add(capture())
     monkeypatch.undo()
