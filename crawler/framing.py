@@ -179,7 +179,7 @@ class ResponseParser:
     def _begin_foreign(self) -> bytes:
         data = bytes(self._partial)
         self._partial.clear()
-        self._body = _Foreign()
+        self._body = _Foreign(MAX_HEAD - self._interim)
         return data
 
     def _eof_in_head(self, events: list[Event]) -> None:
@@ -294,9 +294,9 @@ class _Foreign:
 
     delimited = False
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
         self._start = b""
-        self._left = MAX_HEAD
+        self._left = most
         self.done = False
 
     def take(self, data: bytes) -> tuple[int, bytes | None]:
@@ -365,9 +365,10 @@ class _Chunked:
 
     def _trailer_line(self, line: bytes) -> None:
         self._trailer += len(line)
-        self.done = line in {b"\r\n", b"\n"}
         if self._trailer > MAX_TRAILER:
             self._error = "the trailer is too long"
+        else:
+            self.done = line in {b"\r\n", b"\n"}
 
     def eof(self, *, clean: bool) -> tuple[Truncation | None, str]:
         if self._error:

@@ -55,6 +55,8 @@ log = logging.getLogger("outlast.worker")
 GRACE = 10.0
 #: Seconds between signs of life.
 SIGN_OF_LIFE = 2.0
+#: Seconds between looks at how late the event loop is, and what is left of a lag from one to the next.
+LAG_EVERY, LAG_FADES = 0.05, 0.9
 #: What a head that says something of a rate limit has in it; a search is cheaper than reading it all.
 _RATE = re.compile(rb"rate-?limit", re.IGNORECASE)
 
@@ -104,6 +106,8 @@ class Worker:
         )
         self._evidence: set[asyncio.Task[None]] = set()
         self._chains: set[tuple[str, str]] = set()
+        #: Seconds that the event loop was late of late.
+        self._lag = 0.0
 
     async def run(self) -> None:
         """Crawl until told to stop, then leave everything committed and every segment closed."""
@@ -121,10 +125,19 @@ class Worker:
         self.hand.wake = lambda: _wake(crawler)
         self.hand.failed = self._fatal
         living = asyncio.create_task(self._live())
+        self._feel_lag(asyncio.get_running_loop().time())
         await self.stopping.wait()
         await self._wind_down()
         living.cancel()
         await self.frontier.close()
+
+    def _feel_lag(self, due: float) -> None:
+        """Learn how long what has come waits for us: that is no fault of the host's, and no reason to ask it less."""
+        loop = asyncio.get_running_loop()
+        self._lag = max(loop.time() - due, self._lag * LAG_FADES)
+        if not self.stopping.is_set():
+            due = loop.time() + LAG_EVERY
+            loop.call_at(due, self._feel_lag, due)
 
     async def _live(self) -> None:
         """Give signs of life, and tell what was learned of the pace."""
@@ -161,6 +174,7 @@ class Worker:
     def _finished(self, leased: Leased, capture: Capture, latency: float) -> float | None:
         """Tell the pace how an exchange went; return how long the server asks us to wait (seconds)."""
         now = clock.now()
+        latency = max(latency - self._lag, 0.001)
         place = origin(leased.fetch.url)
         says = capture.status >= 400 or _RATE.search(capture.head) is not None
         heard = advice(capture.status, _text(parse_headers(capture.head)), now) if says else NOTHING

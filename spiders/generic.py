@@ -10,6 +10,8 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl, urljoin, urlsplit, urlunsplit
 
+from w3lib.encoding import html_to_unicode
+
 from crawler.model import Covered, Lane, Seed, SegmentClass, Standing
 from crawler.politeness.robots import Rules
 from crawler.response import CaptureResponse
@@ -37,6 +39,8 @@ MAX_NESTING = 5
 MAX_LISTED = 24 << 20
 #: Decoded bytes of a page or stylesheet that are read.
 MAX_TEXT = 16 << 20
+#: Bytes of a page that its charset is guessed from: the guess takes thirty times their memory.
+MAX_GUESSED = 256 << 10
 #: Years around the capture that a calendar may show.
 CALENDAR_PAST, CALENDAR_FUTURE = 30, 2
 
@@ -208,16 +212,27 @@ def _kind(response: CaptureResponse) -> str:
 
 def _text(response: CaptureResponse) -> str:
     """Return the decoded text, of a body too big for that its first part."""
-    if not 0 < len(response.body) <= MAX_TEXT:
+    start = response.body
+    if not 0 < len(start) <= MAX_TEXT:
         with response.open() as stream:
             start = stream.read(MAX_TEXT)
-        response = CaptureResponse(
-            response.url, fetch=response.fetch, captured_at=response.captured_at, headers=response.headers, body=start
-        )
     try:
-        return response.text
+        return response.text if 0 < len(response.body) <= MAX_GUESSED else _long_text(response, start)
     except (LookupError, UnicodeError):  # Python knows codecs that are no charsets: base64, idna, undefined
-        return response.body.decode("utf-8", "replace")
+        return start.decode("utf-8", "replace")
+
+
+def _long_text(response: CaptureResponse, body: bytes) -> str:
+    """Return the decoded text of a long body. Where no charset is declared, the beginning tells, or that all is UTF-8."""
+    try:
+        body.decode("utf-8")
+        told = body
+    except UnicodeDecodeError:
+        told = body[:MAX_GUESSED]
+    like = CaptureResponse(
+        response.url, fetch=response.fetch, captured_at=response.captured_at, headers=response.headers, body=told
+    )
+    return html_to_unicode(f"charset={like.encoding}", body)[1]
 
 
 def _level(response: CaptureResponse) -> int:

@@ -59,11 +59,11 @@ SELECT min(not_before) FROM fetch WHERE state = 'queued' AND not_before > 0;
 
 -- name: bring_forward
 -- What waits for a reason is due now.
-UPDATE fetch SET not_before = 0 WHERE state = 'queued' AND not_before > :now AND reason = :reason AND tried < :older_than;
+UPDATE fetch SET not_before = 0 WHERE state = 'queued' AND not_before > 0 AND not_before > :now AND reason = :reason AND tried < :older_than;
 
 -- name: forget_waits
 -- What would wait for too long is due now.
-UPDATE fetch SET not_before = 0 WHERE state = 'queued' AND not_before > max(0, :beyond);
+UPDATE fetch SET not_before = 0 WHERE state = 'queued' AND not_before > 0 AND not_before > :beyond;
 
 -- name: troubled
 -- Parked or failed fetches, all or those with one reason.

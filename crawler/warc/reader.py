@@ -287,7 +287,7 @@ def _read_tail(source: _Members, record: RawRecord, rest: bytes) -> None:
         if not piece:
             break
         rest += piece
-        if len(rest) > _READ:
+        if len(rest) > _READ and not source.plain:
             raise Torn("a gzip member holds more than one record")
     if source.plain:
         source.give_back(rest[4:])

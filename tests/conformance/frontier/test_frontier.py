@@ -319,3 +319,23 @@ def test_a_file_that_is_no_frontier_is_refused_and_left_alone(tmp_path: Path, co
         with pytest.raises(UsageError):
             kind(path)
     assert path.read_bytes() == content
+
+
+def test_no_verb_walks_through_all_fetches(tmp_path: Path) -> None:
+    """With ten million of them each such walk would be a pause of seconds."""
+    made = SqliteFrontier(tmp_path / "f.sqlite")
+    for name, text in made._sql.items():
+        names = {word[1:].strip("(),;") for word in text.replace("(", " ").split() if word.startswith(":")}
+        plan = made._db.execute(f"EXPLAIN QUERY PLAN {text}", dict.fromkeys(names, 1)).fetchall()
+        walks = [row[3] for row in plan if row[3].startswith("SCAN fetch") and "USING" not in row[3]]
+        assert not walks, (name, walks)
+    made.close()
+
+
+def test_what_a_wrong_clock_queued_is_due_again(frontier: SqliteFrontier) -> None:
+    frontier.offer([fetch("1"), fetch("2")])
+    one, two = lease(frontier)
+    settle(frontier, told(one, State.QUEUED, not_before=1e9), told(two, State.QUEUED, not_before=2000.0))
+    frontier.forget_waits(90_000.0)
+    assert [got.fetch.url for got in lease(frontier, now=1500.0)] == [one.fetch.url]
+    assert [got.fetch.url for got in lease(frontier, now=2500.0)] == [two.fetch.url]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.model import Fetch
+from crawler.warc import reader
 from tests.fuzz import targets
 from tests.fuzz.strategies import anything, few, some
 
@@ -113,3 +115,17 @@ def test_work_that_others_wrote(data: bytes) -> None:
 @given(anything("frames"))
 def test_frames(data: bytes) -> None:
     targets.frames(data)
+
+
+@pytest.mark.parametrize("after", range(-6, 7))
+def test_a_plain_file_is_read_alike_wherever_its_records_meet_the_edge_of_a_read(after: int) -> None:
+    def record(size: int) -> bytes:
+        head = f"WARC/1.1\r\nWARC-Type: resource\r\nContent-Length: {size}\r\n\r\n".encode()
+        return head + b"x" * size + b"\r\n\r\n"
+
+    size = 1000 - len(record(900)) + 900 + after
+    file = record(size) + record(2000) + record(3)
+    with targets.bounds(reader, _READ=1000):
+        records = reader.Records(targets._path(file))
+        assert [found.block.size for found in records] == [size, 2000, 3]
+    assert (records.end, records.torn) == (len(file), "")
