@@ -26,6 +26,10 @@ log = logging.getLogger("outlast.admission")
 _ELSEWHERE = frozenset({"other site", "not http", "not a URL"})
 
 
+#: Origins whose robots.txt is kept in memory.
+MAX_RULES = 1000
+
+
 class Admission:
     """Scope, exclusions and robots of one crawl."""
 
@@ -82,7 +86,8 @@ class Admission:
     def learn(self, gates: Iterable[Gate]) -> None:
         """Take in the rules of robots.txt files just settled; the first for an origin holds."""
         for gate in gates:
-            self._rules.setdefault(gate.origin, Rules(gate.rules))
+            if gate.origin not in self._rules:
+                self._keep(gate.origin, Rules(gate.rules))
             if not gate.readable:
                 log.warning("%s/robots.txt was never readable; its pages wait (--robots ignore goes on)", gate.origin)
 
@@ -93,8 +98,15 @@ class Admission:
             gate = self._frontier.gate(place)
             if gate is None:
                 return True
-            rules = self._rules[place] = Rules(gate.rules)
+            rules = self._keep(place, Rules(gate.rules))
         return rules.allowed(url)
+
+    def _keep(self, place: str, rules: Rules) -> Rules:
+        """Remember the rules of an origin; requisites name any number of origins, and the frontier has them all."""
+        if len(self._rules) >= MAX_RULES:
+            del self._rules[next(iter(self._rules))]
+        self._rules[place] = rules
+        return rules
 
 
 def _refused(fetch: Fetch, standing: Standing, reason: str) -> Covered:

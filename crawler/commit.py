@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+from urllib.parse import urljoin
 
 import msgspec
 from scrapy import Request
@@ -58,6 +60,8 @@ EVERY = 0.1
 MOST = 500
 #: Bytes of one fetch with its cursor; it must fit a header of a request record.
 MAX_WORK = 128 * 1024
+#: Bytes of all that one page names: three quarters of a frame.
+MAX_FOUND = 48 << 20
 #: Fetches that a worker remembers to have offered.
 MOST_OFFERED = 100_000
 
@@ -77,15 +81,22 @@ class Found:
     items: list[Item] = field(default_factory=list)
     #: Why the callback did not end well.
     error: str = ""
+    #: About how many bytes all of this takes in a frame.
+    size: int = 0
 
     def add(self, spider: Reads, response: CaptureResponse, thing: object) -> None:
-        """Sort in one thing that a callback yielded."""
+        """Sort in one thing that a callback yielded.
+
+        Raises ValueError where it is the one too many: what a page says is settled at once, in one frame.
+        """
+        if isinstance(thing, Request):
+            thing = spider.to_fetch(thing, response)
         if isinstance(thing, Fetch):
-            self.outlinks.append(_checked(thing))
+            self.size += _checked(thing)
+            self.outlinks.append(thing)
         elif isinstance(thing, Covered):
             self.coverage.append(thing)
-        elif isinstance(thing, Request):
-            self.outlinks.append(_checked(spider.to_fetch(thing, response)))
+            self.size += len(thing.id) + len(thing.url) + len(thing.reason) + 64
         elif isinstance(thing, Account | Post | Media):
             self.items.append(thing)
             if isinstance(thing, Post):
@@ -93,16 +104,19 @@ class Found:
                 self.coverage.append(Covered(kind=thing.kind, id=thing.id, standing=Standing.CAPTURED, url=thing.url))
         else:
             raise TypeError(f"a callback yielded {type(thing).__name__}; see spiders/base.py for what it may yield")
+        if self.size > MAX_FOUND:
+            raise ValueError(f"the page names more than {MAX_FOUND} bytes of work")
 
 
-def _checked(fetch: Fetch) -> Fetch:
-    """Refuse work that cannot be kept: a page may give a cursor with half a surrogate or a number without end.
+def _checked(fetch: Fetch) -> int:
+    """Return the bytes of a fetch. Refuse what cannot be kept: a cursor with half a surrogate, a number without end.
 
     Raises ValueError (UnicodeEncodeError among them) or OverflowError.
     """
-    if len(msgspec.msgpack.encode(fetch)) > MAX_WORK:
+    size = len(msgspec.msgpack.encode(fetch))
+    if size > MAX_WORK:
         raise ValueError(f"the work for {fetch.url[:100]} is over {MAX_WORK} bytes")
-    return fetch
+    return size
 
 
 def settlement(leased: Leased, ruling: Ruling, response: CaptureResponse, found: Found, *, now: float) -> Settlement:
@@ -110,10 +124,11 @@ def settlement(leased: Leased, ruling: Ruling, response: CaptureResponse, found:
     fetch = leased.fetch
     outlinks, coverage = list(found.outlinks), list(found.coverage)
     state, reason = ruling.state, ruling.reason
-    if ruling.redirect:
-        target = response.urljoin(response.header("Location"))
-        outlinks.append(replace(fetch, url=target, via=fetch.url, hops=fetch.hops + 1, covers=_moved(fetch, target)))
     standing = _standing(fetch, ruling)
+    if ruling.redirect and (target := _target(response)):
+        outlinks.append(replace(fetch, url=target, via=fetch.url, hops=fetch.hops + 1, covers=_moved(fetch, target)))
+    elif ruling.redirect:
+        reason, standing = "redirect to what is no URL", Standing.MISSING
     if found.error:
         state, reason = State.FAILED, f"parse: {found.error}"
         standing = Standing.PARTIAL if standing is Standing.CAPTURED else standing
@@ -131,6 +146,24 @@ def settlement(leased: Leased, ruling: Ruling, response: CaptureResponse, found:
         coverage=tuple(coverage),
         gate=_gate(fetch, state, response),
     )
+
+
+def _target(response: CaptureResponse) -> str:
+    """Return where a redirect leads; the empty string where that is nowhere."""
+    try:
+        target = urljoin(response.url, _said(response.headers.get("Location") or b""))
+        canonical(target)
+    except ValueError:
+        return ""
+    return target
+
+
+def _said(value: bytes) -> str:
+    """Return a header's text. Bytes that are UTF-8 mean that, as in browsers; Latin-1 would name another page."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def _moved(fetch: Fetch, target: str) -> tuple[str, str] | None:
@@ -153,6 +186,14 @@ def _gate(fetch: Fetch, state: State, response: CaptureResponse) -> Gate | None:
         return None
     with response.open() as stream:
         return gate_from(fetch.cursor["origin"] if fetch.cursor else "", response.status, stream.read(MAX_BYTES + 1))
+
+
+class _Done(NamedTuple):
+    """A fetch that can be committed once its records are durable."""
+
+    told: Settlement
+    group: Group | None
+    size: int
 
 
 class Offered:
@@ -195,7 +236,7 @@ class Committer:
         self._settled = settled
         self._committed = committed
         self._fatal = fatal
-        self._done: list[tuple[Settlement, Group | None]] = []
+        self._done: deque[_Done] = deque()
         self._offered = Offered()
         self._closing = False
         self._wake = asyncio.Event()
@@ -216,7 +257,7 @@ class Committer:
             told = _placed(told, recorded)
         spool.discard(recorded.capture.body)
         failpoint("commit.appended")
-        self._done.append((told, recorded.group))
+        self._done.append(_Done(told, recorded.group, found.size))
         if self._settled() == 0 or len(self._done) >= MOST:
             # Nothing else is under way, so there is no company to wait for.
             self._wake.set()
@@ -228,20 +269,28 @@ class Committer:
             return
         log.error("capture of %s failed", leased.fetch.url, exc_info=error)
         told = Settlement(id=leased.id, token=leased.token, state=State.FAILED, reason=f"internal: {error!r}"[:500])
-        self._done.append((told, None))
+        self._done.append(_Done(told, None, 0))
         self._settled()
 
     async def flush(self) -> None:
         """Make durable and commit all that is finished."""
         async with self._flushing:
-            batch, self._done = self._done, []
-            if batch:
-                marks = await self._segments.make_durable(group for _, group in batch if group is not None)
-                told = self._offered.without(told for told, _ in batch)
+            while batch := self._batch():
+                marks = await self._segments.make_durable(one.group for one in batch if one.group is not None)
+                told = self._offered.without(one.told for one in batch)
                 await self._frontier.commit(Commit(settlements=told, low_water=marks))
                 self._offered.add(told)
                 self._committed()
             await self._segments.retire()
+
+    def _batch(self) -> list[_Done]:
+        """Take what is finished, as much of it as fits one frame."""
+        batch: list[_Done] = []
+        size = 0
+        while self._done and (not batch or size + self._done[0].size <= MAX_FOUND):
+            batch.append(self._done.popleft())
+            size += batch[-1].size
+        return batch
 
     async def close(self) -> None:
         """Commit what is left and close all segments."""

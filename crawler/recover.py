@@ -23,7 +23,7 @@ from crawler.failpoint import failpoint
 from crawler.model import PROBE_LANE, Fetch, Leased, Location, Settlement, Standing, State
 from crawler.settle import Answer, rule
 from crawler.warc.groups import GroupReader
-from crawler.warc.reader import Records
+from crawler.warc.reader import Records, Torn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -129,7 +129,10 @@ def _unsettled(
     for group in reader:
         is_probe = group.leased.fetch.lane == PROBE_LANE
         if group.is_complete and not is_probe and not frontier.is_settled_group(name, group.offset):
-            yield group.leased.fetch, _read(group, name, collection, spider)
+            try:
+                yield group.leased.fetch, _read(group, name, collection, spider)
+            except Torn as e:
+                log.warning("%s:%d: %s; its fetch is asked for again", name, group.offset, e)
 
 
 def _read(group: Group, name: str, collection: Collection, spider: PlatformSpider) -> Settlement:

@@ -6,7 +6,9 @@ cases by ``capture/decode.py``; a callback cannot tell which, and must not need 
 
 from __future__ import annotations
 
+import codecs
 import io
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from scrapy.http import TextResponse
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Bytes of a decoded body that are always at hand, even when the body itself is not in memory.
 HEAD_BYTES = 4096
+#: Codecs that only Python has. A page that names them makes some raise; one costs the square of the page's length.
+_NOT_FOR_PAGES = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"})
 
 
 class CaptureResponse(TextResponse):
@@ -59,6 +63,12 @@ class CaptureResponse(TextResponse):
         self.head_bytes = head_bytes or self.body[:HEAD_BYTES]
         self._opener = opener
 
+    @property
+    def encoding(self) -> str:
+        """The encoding of the text; one that no browser knows counts as none."""
+        found = super().encoding
+        return found if _is_spoken(found) else "utf-8"
+
     def open(self) -> BinaryIO:
         """Return a new stream over the decoded entity, bounded against decompression bombs."""
         return self._opener() if self._opener is not None else io.BytesIO(self.body)
@@ -67,3 +77,13 @@ class CaptureResponse(TextResponse):
         """Return the last value of a header as Latin-1 text, or the empty string."""
         value = self.headers.get(name)
         return value.decode("latin-1") if value is not None else ""
+
+
+@lru_cache(maxsize=256)
+def _is_spoken(encoding: str) -> bool:
+    """Say whether an encoding is one of text that pages are written in."""
+    try:
+        codec = codecs.lookup(encoding)
+    except LookupError:
+        return False
+    return codec._is_text_encoding and codec.name.replace("_", "-") not in _NOT_FOR_PAGES  # noqa: SLF001 - nothing else tells

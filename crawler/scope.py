@@ -25,8 +25,8 @@ def seed_from(text: str) -> Seed:
     Raises UsageError where it is none of these.
     """
     text = text.strip()
-    url = text if "://" in text else f"{'http' if _is_local(text) else 'https'}://{text}"
     try:
+        url = text if "://" in text else f"{'http' if _is_local(text) else 'https'}://{text}"
         parts = urlsplit(url)
         usable = parts.scheme in DEFAULT_PORTS and bool(parts.hostname) and parts.port != 0
         usable = usable and not re.search(r"[\s\x00-\x1f]", text)

@@ -13,17 +13,22 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 _PLAIN = re.compile(
     r"https?://[a-z0-9]+(?:[.-][a-z0-9]+)*+(?::(?!80/|443/)(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}))?/[A-Za-z0-9._~/-]*+(?:\?[A-Za-z0-9._~/=&-]++)?+"
 )
+#: Characters of a URL that is worth remembering.
+_SHORT = 512
 #: What may stand in brackets: an IPv6 address, but none with a zone, which may hold anything and means nothing here.
 _IPV6 = re.compile(r"[0-9a-f.]*:[0-9a-f:.]*")
 
 
-@lru_cache(maxsize=65536)
 def canonical(url: str) -> str:
     """Return the URL under which a fetch is known: escaped, default port and fragment dropped, query kept in order.
 
     Only the spelling changes; the order and repetition of query parameters can carry meaning and stay. Raises
     ValueError where there is no such URL.
     """
+    return _short(url) if len(url) <= _SHORT else _spell(url)
+
+
+def _spell(url: str) -> str:
     if _PLAIN.fullmatch(url):
         return url
     parts = urlsplit(safe_url_string(url))
@@ -37,6 +42,9 @@ def canonical(url: str) -> str:
         netloc = f"{netloc}:{port}"
     query = f"?{parts.query}" if parts.query else ""
     return f"{scheme}://{netloc}{parts.path or '/'}{query}"
+
+
+_short = lru_cache(maxsize=65536)(_spell)
 
 
 @lru_cache(maxsize=8192)

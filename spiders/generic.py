@@ -223,16 +223,18 @@ def _text(response: CaptureResponse) -> str:
 
 
 def _long_text(response: CaptureResponse, body: bytes) -> str:
-    """Return the decoded text of a long body. Where no charset is declared, the beginning tells, or that all is UTF-8."""
-    try:
-        body.decode("utf-8")
-        told = body
-    except UnicodeDecodeError:
-        told = body[:MAX_GUESSED]
-    like = CaptureResponse(
-        response.url, fetch=response.fetch, captured_at=response.captured_at, headers=response.headers, body=told
-    )
-    return html_to_unicode(f"charset={like.encoding}", body)[1]
+    """Return the decoded text of a long body: of its whole length only that it is UTF-8 is cheap to find out."""
+
+    def guess(body: bytes) -> str:
+        try:
+            body.decode()
+        except UnicodeDecodeError:
+            return CaptureResponse(
+                response.url, fetch=response.fetch, captured_at=response.captured_at, body=body[:MAX_GUESSED]
+            ).encoding
+        return "utf-8"
+
+    return html_to_unicode(response.header("Content-Type"), body, auto_detect_fun=guess)[1]
 
 
 def _level(response: CaptureResponse) -> int:
@@ -244,12 +246,12 @@ def _excluded(kind: str, url: str, why: str) -> Covered:
     return Covered(kind=kind, id=url, standing=Standing.EXCLUDED, reason=why, url=url)
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def _is_page(url: str) -> bool:
     return not _NOT_A_PAGE.search(urlsplit(url).path)
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def _without_session(url: str) -> str:
     """Return a URL without session ids: the same page, under the one name that it has for everybody."""
     parts = urlsplit(url)
@@ -275,7 +277,7 @@ def _trap(url: str, response: CaptureResponse) -> str:
     return why
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def _shape(url: str) -> tuple[str, tuple[int, ...]]:
     """Return why a link looks like a trap by itself, and the years it names where it looks like a calendar."""
     if why := trap(url):

@@ -67,6 +67,8 @@ _META_REQUISITES = frozenset({
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
 _ROOTED = re.compile(r"/(?:[A-Za-z0-9_~-][A-Za-z0-9._~-]*+/?)*+(?:\?[A-Za-z0-9._~/=&-]++)?+")
+#: Characters of a link that is worth remembering.
+_SHORT = 256
 _HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
 _BLANK = "".join(map(chr, range(33)))
 
@@ -106,7 +108,7 @@ class Named:
 
 def absolute(base: str, url: str) -> str | None:
     """Return the canonical http(s) URL that ``url`` means on a page at ``base``, or None where it means none."""
-    if _ROOTED.fullmatch(url):
+    if len(url) <= _SHORT and _ROOTED.fullmatch(url):
         return _rooted(origin(base), url)
     url = url.strip(_BLANK)
     scheme = _SCHEME.match(url)

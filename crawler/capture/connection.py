@@ -65,7 +65,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def usable(self) -> bool:
-        """Whether another exchange may begin: it is open, and no unread bytes wait that would be taken for its answer."""
+        """Whether another exchange may begin: it is open, and no bytes wait in it that would pass for an answer."""
         return self._is_open and not self._has_unread()
 
     @property
@@ -276,8 +276,8 @@ class Exchange:
         elif now >= self._deadline:
             self._give_up(Outcome.TIMEOUT, "time", f"not finished after {self._limits.total:g} s")
         else:
-            what = "no answer came" if not self.answered else "it merely dripped" if self._dripped else "nothing more came"
-            self._give_up(Outcome.TIMEOUT, "time", f"{what} for {limit:g} s")
+            more = "it merely dripped" if self._dripped else "nothing more came"
+            self._give_up(Outcome.TIMEOUT, "time", f"{more if self.answered else 'no answer came'} for {limit:g} s")
 
     def _give_up(self, outcome: Outcome, truncated: Truncation, error: str) -> None:
         if self._ended:

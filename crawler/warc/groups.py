@@ -227,7 +227,7 @@ class GroupReader:
 def _work(record: RawRecord) -> Leased | None:
     try:
         return leased_from(record.get(WORK)) if record.get(WORK) else None
-    except (ValueError, TypeError, AttributeError, RecursionError) as e:
+    except (ValueError, RecursionError) as e:
         log.warning("the work of %s cannot be read: %s", record.id, e)
         return None
 

@@ -151,8 +151,13 @@ def fetch_json(fetch: Fetch) -> str:
 
 
 def leased_from(text: str) -> Leased:
-    """Return the work that a request record carries; id and token are of no meaning any more."""
+    """Return the work that a request record carries; id and token are of no meaning any more.
+
+    Raises ValueError where it cannot be read.
+    """
     facts = json.loads(text)
+    if not isinstance(facts, dict):
+        raise ValueError("the work of a record is no object")  # noqa: TRY004 - of a file, not of a caller
     attempt = facts.pop("attempt", 0)
     facts.pop("fingerprint", None)
     return Leased(id=0, token=0, attempt=attempt, fetch=msgspec.convert(facts, Fetch))
@@ -285,10 +290,11 @@ def _ascii_json(facts: dict[str, Any]) -> str:
     with suppress(ValueError, OverflowError):
         text = msgspec.json.encode(facts)
         if text.isascii():
-            return text.decode("ascii")
+            return text.decode("ascii").replace("\x7f", r"\u007f")
     # The standard library's encoder takes whatever a hostile page can bring into a cursor: huge numbers, half a
     # surrogate pair.
-    return json.dumps(facts, separators=(",", ":"), default=lambda body: base64.b64encode(body).decode())
+    told = json.dumps(facts, separators=(",", ":"), default=lambda body: base64.b64encode(body).decode())
+    return told.replace("\x7f", r"\u007f")
 
 
 class _Joined(BytesIO):

@@ -6,7 +6,6 @@ import asyncio
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass
@@ -37,7 +36,7 @@ class LimitedSite:
         assert self._ready.wait(10)
         return self
 
-    def __exit__(self, *exc: Any) -> None:
+    def __exit__(self, *exc: object) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

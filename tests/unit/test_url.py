@@ -40,4 +40,4 @@ def test_an_origin_is_scheme_host_and_port() -> None:
 def test_what_is_plain_already_is_what_the_long_way_gives(text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(url, "_PLAIN", re.compile(r"(?!)"))
-        assert canonical.__wrapped__(text) == text
+        assert url._spell(text) == text
