@@ -35,7 +35,8 @@ def main() -> int:
     print(f"exit {ran.code}; {len(got)} of {options.pages} pages; statuses {dict(Counter(s.status for s in site.log))}")
     late = latenesses(site.log, options.wait)
     print(
-        f"requests seen while told to wait: {len(late)}; the latest {max(late, default=0) * 1000:.0f} ms after the first 429"
+        f"requests seen while told to wait: {len(late)}; "
+        f"the latest {max(late, default=0) * 1000:.0f} ms after the first 429"
     )
     for share in (1.0, 0.5):
         print(f"rate over the last {share:.0%} of the crawl: {rate(site.log, share):.1f} answers a second")

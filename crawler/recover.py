@@ -78,7 +78,8 @@ def recover(
         if reader.end < path.stat().st_size:
             log.warning("%s: cutting a torn tail of %d bytes (%s)", name, path.stat().st_size - reader.end, reader.torn)
             os.truncate(path, reader.end)
-            os.fsync(handle.fileno())
+        # What a killed worker had not synced may still be in the system's memory only, and the mark vouches for it.
+        os.fsync(handle.fileno())
         frontier.commit_recovered([], {name: reader.end}, now=clock.now())
     if count:
         log.info("%s: %d captures recovered", name, count)
