@@ -31,8 +31,6 @@ _HIGH = 1024 * 1024
 _MAX_EARLY = 64 * 1024
 #: Bytes that must come within the idle time: what drips more slowly is no answer that ends.
 _TRICKLE = 1024
-#: Seconds after a time limit in which the loop reads what came while it was busy with something else.
-_SECOND_LOOK = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +163,6 @@ class Exchange:
         self._deadline = self._active + limits.total
         #: Bytes since ``_active``.
         self._dripped = 0
-        self._is_late = False
 
     async def run(self, connection: Connection, request: bytes) -> None:
         """Send the request and take the answer until it ends, one way or another.
@@ -175,7 +172,8 @@ class Exchange:
         """
         self._connection = connection
         try:
-            self._timer = self._loop.call_later(min(self._limits.first_byte, self._limits.idle), self._tick)
+            limits = self._limits
+            self._timer = self._loop.call_later(min(limits.first_byte, limits.idle, limits.total), self._tick)
             connection.begin(self, request)
             while not self._ended or self._pieces:
                 await self._more()
@@ -216,7 +214,7 @@ class Exchange:
             return
         self._dripped += len(data)
         if self._dripped >= _TRICKLE or not self.answered:
-            self._active, self._dripped, self._is_late = self._loop.time(), 0, False
+            self._active, self._dripped = self._loop.time(), 0
         self.answered = True
         self._take(self._parser.feed(data))
         if self._waiting >= _HIGH and not self._paused and not self._ended:
@@ -270,9 +268,6 @@ class Exchange:
         due = self._deadline if self._paused else min(self._active + limit, self._deadline)  # a pause is ours
         if now < due:
             self._timer = self._loop.call_at(min(due, now + self._limits.idle), self._tick)
-        elif now < self._deadline and not self._is_late:
-            self._is_late = True
-            self._timer = self._loop.call_later(_SECOND_LOOK, self._tick)
         elif now >= self._deadline:
             self._give_up(Outcome.TIMEOUT, "time", f"not finished after {self._limits.total:g} s")
         else:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from tqdm import tqdm
 
-from crawler.collection import Collection, default_root
+from crawler.collection import Collection, default_root, is_vacant
 from crawler.commands.console import Console, is_terminal, size
 from crawler.commands.crawl import PER_RUN
 from crawler.commands.status import coverage_facts, coverage_lines, trouble
@@ -81,7 +81,7 @@ def _open(root: Path, order: Order, config: Config, console: Console) -> tuple[C
                 )
             collection.add_seed(order.seed)
         return collection, None
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+    if not is_vacant(root):
         raise UsageError(f"{root} exists and is not an Outlast collection; name another with --into.")
     site = asyncio.run(probe(order.seed, config, order.platform))
     console.say(f"{host_of(order.seed.url)}: {site.title} ({'; '.join(site.reasons)})")

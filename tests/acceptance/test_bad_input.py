@@ -142,3 +142,10 @@ def test_a_second_run_and_ctrl_c_once_and_twice(tmp_path: Path) -> None:
         assert second.wait(timeout=60) == 130
         assert archive(*command).code == 0
     assert archive("verify", tmp_path / "c").code == 0
+
+
+def test_what_a_kill_left_of_making_a_collection_is_no_obstacle(tmp_path: Path) -> None:
+    for name in ("warcs", "logs"):
+        (tmp_path / "c" / name).mkdir(parents=True)
+    ran = archive("crawl", "127.0.0.1:1", "--into", tmp_path / "c")
+    assert ran.code == 9, ran.err

@@ -91,13 +91,17 @@ async def test_a_stalling_body_is_kept_as_far_as_it_came(open_pool):
     assert capture.digests.payload_length == len(PAGE)
 
 
-async def test_a_dribbling_server_meets_the_total_limit(open_pool):
-    async with UglyServer() as server, open_pool(total_timeout=0.3, idle_timeout=0.25) as pool:
+@pytest.mark.parametrize(
+    ("limit", "why"),
+    [({"total_timeout": 0.3}, "not finished after 0.3 s"), ({"idle_timeout": 0.25}, "it merely dripped for 0.25 s")],
+)
+async def test_a_dribbling_server_is_given_up(open_pool, limit, why):
+    async with UglyServer() as server, open_pool(**limit) as pool:
         slow = server.answers["/slow-head"]
         server.answers = {"/slow": type(slow)(pieces=slow.pieces, pause=0.02)}
         capture = await get(pool, server.url("/slow"))
     assert (capture.outcome, capture.truncated) == (Outcome.TIMEOUT, "time")
-    assert "not finished after 0.3 s" in capture.error
+    assert why in capture.error
     assert capture.head == b"".join(slow.pieces)[: len(capture.head)]
 
 
