@@ -13,7 +13,10 @@ ASYNCIO_EVENT_LOOP = "uvloop.Loop"
 SCHEDULER = "crawler.frontier.scheduler.FrontierScheduler"
 DUPEFILTER_CLASS = "scrapy.dupefilters.BaseDupeFilter"
 DOWNLOAD_HANDLERS_BASE: dict[str, str] = {}
-DOWNLOAD_HANDLERS = {
+DOWNLOAD_HANDLERS: dict[str, str | None] = {
+    # What the base does not name, Scrapy fills in again and imports.
+    "http": None,
+    "https": None,
     "capture": "crawler.capture.handler.CaptureHandler",
 }
 DOWNLOADER_MIDDLEWARES_BASE: dict[str, int] = {}

@@ -54,15 +54,19 @@ class Admission:
         """Return a settlement without the outlinks that do not belong; what the platform has of them is counted."""
         kept: list[Fetch] = []
         refused: list[Covered] = []
+        gate = settlement.gate
         for fetch in settlement.outlinks:
             reason = self._scope.refuses(fetch)
             if not reason:
                 kept.append(fetch)
+            elif fetch.lane == "robots" and fetch.hops and fetch.cursor:
+                # A redirect that leads nowhere: there are no rules (RFC 9309 section 2.3.1.2).
+                gate = Gate(origin=fetch.cursor["origin"])
             elif reason not in _ELSEWHERE and fetch.covers is not None:
                 refused.append(_refused(fetch, Standing.EXCLUDED, reason))
         if len(kept) == len(settlement.outlinks):
             return settlement
-        return replace(settlement, outlinks=tuple(kept), coverage=(*settlement.coverage, *refused))
+        return replace(settlement, outlinks=tuple(kept), coverage=(*settlement.coverage, *refused), gate=gate)
 
     def admit(self, fetch: Fetch) -> Refusal | None:
         """Say, when a fetch is about to be leased, why it may not be; None where it may."""

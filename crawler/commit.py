@@ -180,12 +180,16 @@ def _standing(fetch: Fetch, ruling: Ruling) -> Standing | None:
 
 
 def _gate(fetch: Fetch, state: State, response: CaptureResponse) -> Gate | None:
-    """Open the origin of a robots.txt that was settled; a redirect leaves it to its target."""
-    moved = 300 <= response.status < 400 and response.header("Location")
+    """Open the origin of a robots.txt that was settled; a redirect leaves it to its target, where there is one."""
+    moved = 300 <= response.status < 400 and response.header("Location") and _target(response)
     if fetch.lane != "robots" or state is State.QUEUED or moved:
         return None
+    place = fetch.cursor["origin"] if fetch.cursor else ""
+    if state is State.EXCLUDED:
+        # Nothing may be asked there; each fetch is to find that out, and say why, by itself.
+        return Gate(origin=place)
     with response.open() as stream:
-        return gate_from(fetch.cursor["origin"] if fetch.cursor else "", response.status, stream.read(MAX_BYTES + 1))
+        return gate_from(place, response.status, stream.read(MAX_BYTES + 1))
 
 
 class _Done(NamedTuple):

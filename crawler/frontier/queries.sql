@@ -74,6 +74,21 @@ AND (:reason IS NULL OR reason = :reason);
 -- A parked or failed fetch is tried afresh.
 UPDATE fetch SET state = 'queued', attempts = 0, not_before = 0, reason = '' WHERE id = :id;
 
+-- name: open
+-- An origin opens, and those whose robots.txt redirects to its, over however many steps.
+WITH RECURSIVE led (id) AS (SELECT id FROM origin WHERE name = :name UNION SELECT o.id FROM origin o JOIN led ON o.follows = led.id)
+UPDATE origin SET closed = 0, readable = 1, rules = :rules WHERE closed = 1 AND rules IS NULL AND id IN (SELECT id FROM led);
+
+-- name: leave_closed
+-- An origin's robots.txt was never readable, and so are those that redirect to it.
+WITH RECURSIVE led (id) AS (SELECT id FROM origin WHERE name = :name UNION SELECT o.id FROM origin o JOIN led ON o.follows = led.id)
+UPDATE origin SET readable = 0 WHERE closed = 1 AND id IN (SELECT id FROM led);
+
+-- name: in_ring
+-- Whether an origin's robots.txt redirects, over however many steps, to another's.
+WITH RECURSIVE way (id) AS (SELECT :target UNION SELECT o.follows FROM origin o JOIN way ON o.id = way.id WHERE o.follows IS NOT NULL)
+SELECT 1 FROM way JOIN origin o ON o.id = way.id WHERE o.name = :name;
+
 -- name: cover
 -- Where one thing stands now, before a change.
 SELECT standing, day FROM covered WHERE kind = :kind AND id = :id;

@@ -328,23 +328,15 @@ class SqliteFrontier(FrontierReader):
     def _open(self, gate: Gate) -> None:
         """Open an origin, and those whose robots.txt redirects to its; the first word holds for the round."""
         if gate.readable:
-            self._db.execute(
-                "UPDATE origin SET closed = 0, readable = 1, rules = :rules WHERE closed = 1 AND rules IS NULL AND "
-                "(name = :name OR follows = (SELECT id FROM origin WHERE name = :name))",
-                {"rules": gate.rules, "name": gate.origin},
-            )
+            self._db.execute(self._sql["open"], {"rules": gate.rules, "name": gate.origin})
         else:
-            self._db.execute(
-                "UPDATE origin SET readable = 0 WHERE closed = 1 AND "
-                "(name = :name OR follows = (SELECT id FROM origin WHERE name = :name))",
-                {"name": gate.origin},
-            )
+            self._db.execute(self._sql["leave_closed"], {"name": gate.origin})
 
     def _follow(self, name: str, target: int) -> None:
         """An origin's robots.txt redirects to one already known: it opens as that one does."""
         row = self._db.execute("SELECT name, closed, readable, rules FROM origin WHERE id = ?", (target,)).fetchone()
-        if row is None or row[0] == name:
-            self._open(Gate(origin=name, readable=False))
+        if row is None or self._db.execute(self._sql["in_ring"], {"target": target, "name": name}).fetchone():
+            self._open(Gate(origin=name))  # a ring leads nowhere: RFC 9309 section 2.3.1.2
         elif row[2] is None:
             self._db.execute("UPDATE origin SET follows = ? WHERE name = ?", (target, name))
         else:
