@@ -36,6 +36,7 @@ class Admission:
     def __init__(self, spider: type[PlatformSpider], seed: Seed, config: Config, frontier: Frontier) -> None:
         territory = spider.territory(seed)
         offsite = {"requisites"} if config.offsite == "requisites" else set()
+        offsite |= {lane.name for lane in spider.lanes if lane.anywhere}
         self._scope = Scope(
             hosts=frozenset(territory.hosts) | {host_of(seed.url)} | set(config.listed_hosts),
             suffixes=territory.suffixes, paths=territory.paths,

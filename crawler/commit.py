@@ -23,6 +23,7 @@ from crawler.capture import spool
 from crawler.failpoint import failpoint
 from crawler.model import (
     Account,
+    Claim,
     Commit,
     Covered,
     Fetch,
@@ -31,6 +32,7 @@ from crawler.model import (
     Leased,
     Location,
     Media,
+    Note,
     Post,
     SegmentClass,
     Settlement,
@@ -79,6 +81,8 @@ class Found:
     outlinks: list[Fetch] = field(default_factory=list)
     coverage: list[Covered] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     #: Why the callback did not end well.
     error: str = ""
     #: About how many bytes all of this takes in a frame.
@@ -97,6 +101,10 @@ class Found:
         elif isinstance(thing, Covered):
             self.coverage.append(thing)
             self.size += len(thing.id) + len(thing.url) + len(thing.reason) + 64
+        elif isinstance(thing, Claim):
+            self.claims.append(thing)
+        elif isinstance(thing, Note):
+            self.notes.append(thing)
         elif isinstance(thing, Account | Post | Media):
             self.items.append(thing)
             if isinstance(thing, Post):
@@ -144,6 +152,8 @@ def settlement(leased: Leased, ruling: Ruling, response: CaptureResponse, found:
         status=response.status,
         outlinks=tuple(outlinks),
         coverage=tuple(coverage),
+        claims=tuple(found.claims),
+        notes=tuple(found.notes),
         gate=_gate(fetch, state, response),
     )
 

@@ -96,6 +96,8 @@ class Lane:
     name: str
     order: int
     segment_class: SegmentClass = SegmentClass.TEXT
+    #: Its fetches may leave the platform's own hosts.
+    anywhere: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,6 +292,29 @@ class Covered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """How many things of a kind the platform itself says it has."""
+
+    #: A kind of coverage.
+    kind: str
+    count: int
+    #: Which counter says so: ``nodeinfo usage.localPosts``.
+    counter: str
+    #: Why it may differ from what strangers can have.
+    caveat: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """What a person must hear once: a door that is closed, another way that is taken."""
+
+    text: str
+    #: The answer that shows it.
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
     """What an origin's robots.txt settled, once, for the round."""
 
@@ -322,6 +347,8 @@ class Settlement:
     is_original: bool = True
     outlinks: tuple[Fetch, ...] = ()
     coverage: tuple[Covered, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    notes: tuple[Note, ...] = ()
     #: Wire bytes of the response, for the totals.
     size: int = 0
     #: Set by the fetch of a robots.txt: opens its origin.

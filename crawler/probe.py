@@ -17,7 +17,7 @@ from crawler.provenance import warcinfo_fields
 from crawler.url import host_of
 from crawler.warc.records import dns, exchange, metadata
 from crawler.warc.segment import SegmentWriter
-from spiders.detect import contradiction, is_settled, plan, recognise
+from spiders.detect import contradiction, next_probe, recognise
 from spiders.registry import get
 
 if TYPE_CHECKING:
@@ -67,21 +67,25 @@ async def probe(seed: Seed, config: Config, platform: str = "", *, only_reach: b
         get(platform)
     lookups: list[Lookup] = []
     asked: list[tuple[Fetch, Capture]] = []
+    replies: list[CaptureResponse] = []
+    tried: list[str] = []
     with tempfile.TemporaryDirectory(prefix="outlast-probe-") as spool:
         pool = Pool(pool_options(config, seed.url, Path(spool)), on_lookup=lookups.append)
         try:
-            for url in [seed.url] if only_reach else plan(seed.url):
+            while url := next_probe(seed.url, replies, tried):
+                tried.append(url)
                 fetch = Fetch(url=url, lane=PROBE_LANE, callback="recognise")
                 capture = await pool.fetch(method="GET", url=url)
-                if not asked:
+                if len(tried) == 1:
                     _check_reached(seed, capture)
                 if capture.outcome is Outcome.OK and capture.body.path is None:
                     asked.append((fetch, capture))
-                if is_settled(_replies(asked)):
+                    replies.append(response_from(fetch, capture))
+                if only_reach:
                     break
         finally:
             await pool.close()
-    found = recognise(_replies(asked))
+    found = recognise(replies)
     if platform and not only_reach and (why := contradiction(platform, found)):
         raise UsageError(f"{why} Leave --platform out, or name {found.platform}.")
     chosen = get(platform) if platform else get(found.platform)
@@ -94,10 +98,6 @@ async def probe(seed: Seed, config: Config, platform: str = "", *, only_reach: b
         lookups=tuple(lookups),
         is_local=_is_local(asked),
     )
-
-
-def _replies(asked: list[tuple[Fetch, Capture]]) -> list[CaptureResponse]:
-    return [response_from(fetch, capture) for fetch, capture in asked]
 
 
 def _check_reached(seed: Seed, capture: Capture) -> None:

@@ -20,7 +20,7 @@ from crawler.collection import OPEN_SUFFIX
 from crawler.commit import read_all, settlement
 from crawler.errors import Damaged, Locked
 from crawler.failpoint import failpoint
-from crawler.model import PROBE_LANE, Fetch, Leased, Location, Settlement, Standing, State
+from crawler.model import PROBE_LANE, Fetch, Leased, Location, Settlement, State
 from crawler.settle import Answer, rule
 from crawler.warc.groups import GroupReader
 from crawler.warc.reader import Records, Torn
@@ -154,8 +154,7 @@ def _read(group: Group, name: str, collection: Collection, spider: PlatformSpide
                 truncated=response.truncated is not None,
             )  # fmt: skip
         )
-        missing = ruling.state is State.DONE and ruling.standing in {Standing.MISSING, Standing.VACANT}
-        if not ruling.read and not spider.reads(leased.fetch, missing=missing):
+        if not ruling.read and not (ruling.state is State.DONE and spider.reads(leased.fetch, ruling.standing)):
             response.fetch = replace(leased.fetch, callback=None)
         told = settlement(leased, ruling, response, read_all(spider, response), now=clock.now())
     finally:

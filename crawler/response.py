@@ -11,6 +11,7 @@ import io
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+import msgspec
 from scrapy.http import TextResponse
 
 from crawler.model import Fetch, Outcome
@@ -21,8 +22,12 @@ if TYPE_CHECKING:
 
 #: Bytes of a decoded body that are always at hand, even when the body itself is not in memory.
 HEAD_BYTES = 4096
+#: Bytes of JSON that are read; as objects they are thirty times as many.
+MAX_JSON = 16 << 20
 #: Codecs that only Python has. A page that names them makes some raise; one costs the square of the page's length.
 _NOT_FOR_PAGES = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"})
+
+_UNREAD = object()
 
 
 class CaptureResponse(TextResponse):
@@ -62,6 +67,7 @@ class CaptureResponse(TextResponse):
         self.truncated = truncated
         self.head_bytes = head_bytes or self.body[:HEAD_BYTES]
         self._opener = opener
+        self._data: Any = _UNREAD
 
     @property
     def encoding(self) -> str:
@@ -72,6 +78,19 @@ class CaptureResponse(TextResponse):
     def open(self) -> BinaryIO:
         """Return a new stream over the decoded entity, bounded against decompression bombs."""
         return self._opener() if self._opener is not None else io.BytesIO(self.body)
+
+    def data(self) -> Any:
+        """Return the JSON that the answer holds, read once; None where it holds none, or more than MAX_JSON bytes."""
+        if self._data is _UNREAD:
+            body = self.body
+            if not body and self._opener is not None:
+                with self.open() as stream:
+                    body = stream.read(MAX_JSON + 1)
+            try:
+                self._data = msgspec.json.decode(body) if len(body) <= MAX_JSON else None
+            except (ValueError, RecursionError):
+                self._data = None
+        return self._data
 
     def header(self, name: str) -> str:
         """Return the last value of a header as Latin-1 text, or the empty string."""

@@ -34,7 +34,7 @@ from crawler.framing import Head, parse_headers
 from crawler.frontier.reader import FrontierReader
 from crawler.frontier.remote import Freeze, Look, RemoteFrontier, Reply, Stop, Welcome, Wire
 from crawler.frontier.scheduler import WAKE, Hand
-from crawler.model import Capture, Leased, Lookup, SegmentClass, Standing, State, Tls
+from crawler.model import Capture, Leased, Lookup, SegmentClass, State, Tls
 from crawler.politeness.pace import Change, Pace
 from crawler.politeness.ratelimit import NOTHING, advice
 from crawler.probe import pool_options
@@ -262,11 +262,7 @@ class _Judge:
 
     def reads(self, fetch: Any, ruling: Any) -> bool:
         spider: Any = self._crawler.spider
-        return bool(
-            spider.reads(
-                fetch, missing=ruling.state is State.DONE and ruling.standing in {Standing.MISSING, Standing.VACANT}
-            )
-        )
+        return ruling.state is State.DONE and bool(spider.reads(fetch, ruling.standing))
 
     def segment_class(self, lane: str) -> SegmentClass:
         spider: Any = self._crawler.spider

@@ -5,7 +5,8 @@ time from ``response.captured_at``. It yields
 
 - ``Fetch`` (made with ``self.fetch``) or a plain ``scrapy.Request`` for more work,
 - ``Account``, ``Post`` or ``Media`` for what the page says,
-- ``Covered`` for a plain statement about coverage (known, missing, refused).
+- ``Covered`` for a plain statement about coverage (known, missing, refused),
+- ``Claim`` for how much of something the platform says it has, ``Note`` for what a person must hear.
 
 So the same callback runs on the wire, in recovery and in export.
 """
@@ -18,27 +19,42 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import scrapy
 from scrapy import Request
 
-from crawler.model import Covered, Fetch, Item, Lane, Outcome, Seed, SegmentClass, Verdict
+from crawler.model import Claim, Covered, Fetch, Item, Lane, Note, Outcome, Seed, SegmentClass, Standing, Verdict
+from spiders.nodeinfo import nodeinfo
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
     from crawler.response import CaptureResponse
 
-Yield = Fetch | Request | Item | Covered
+Yield = Fetch | Request | Item | Covered | Claim | Note
 
-#: Lanes every platform has; a spider adds its own between and after them.
+#: Lanes that platforms share; a spider adds its own between and after them.
 ROBOTS = Lane(name="robots", order=0)
+#: What leads to everything else: timelines, directories, boards, sitemaps.
 LISTINGS = Lane(name="listings", order=20)
+#: What a listing names and an API tells more of: one post, its thread, one account.
+POSTS = Lane(name="posts", order=30)
+ACCOUNTS = Lane(name="accounts", order=40)
+#: Pages for people.
 PAGES = Lane(name="pages", order=50)
-REQUISITES = Lane(name="requisites", order=60)
+REQUISITES = Lane(name="requisites", order=60, segment_class=SegmentClass.IMAGES)
+#: Uploads, in the best quality there is: images, and what is bigger. A platform keeps them wherever it likes.
+IMAGES = Lane(name="images", order=70, segment_class=SegmentClass.IMAGES, anywhere=True)
+ORIGINALS = Lane(name="originals", order=80, segment_class=SegmentClass.ORIGINALS, anywhere=True)
+#: Faces, emoji, previews.
+EXTRAS = Lane(name="extras", order=90, segment_class=SegmentClass.IMAGES, anywhere=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """A request that helps to recognise a platform: a path on the seed's host, or an absolute URL."""
+    """A request that helps to recognise a platform: a path on the seed's host, or an absolute URL.
+
+    Only so many are made for a site: lower ``order`` goes first, so what tells several platforms apart should.
+    """
 
     path: str
+    order: int = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +84,9 @@ class PlatformSpider(scrapy.Spider):
     title: ClassVar[str] = ""
     #: Hosts that are this platform and nothing else; recognised without a request.
     known_hosts: ClassVar[tuple[str, ...]] = ()
-    #: Requests that detection may make for this platform, cheapest first.
+    #: What servers of this platform call their software (NodeInfo ``software.name``, lower case).
+    software: ClassVar[frozenset[str]] = frozenset()
+    #: Requests that detection may make for this platform, beyond the seed's page and NodeInfo.
     probes: ClassVar[tuple[Probe, ...]] = ()
     #: The kinds of work, in order. ROBOTS is always there.
     lanes: ClassVar[tuple[Lane, ...]] = (LISTINGS, PAGES, REQUISITES)
@@ -76,6 +94,9 @@ class PlatformSpider(scrapy.Spider):
     kinds: ClassVar[tuple[str, ...]] = ("page",)
     #: Callbacks that also read a final 404, because a hole is news to them (the edge of an id space).
     reads_holes: ClassVar[frozenset[str]] = frozenset()
+    #: Callbacks that also read a final refusal, because another way must be taken then. Their fetch is a ``sweep``:
+    #: asked on the chance that it answers.
+    reads_refusals: ClassVar[frozenset[str]] = frozenset()
     #: "session": an anonymous in-memory cookie jar per host. Never a login.
     cookies: ClassVar[str] = ""
 
@@ -90,8 +111,14 @@ class PlatformSpider(scrapy.Spider):
 
     @classmethod
     def recognise(cls, replies: Sequence[CaptureResponse]) -> Evidence | None:
-        """Say whether these probe answers (and the seed's own page) are this platform. Pure."""
-        return None
+        """Say whether these probe answers (and the seed's own page) are this platform. Pure.
+
+        The default believes a server that says so itself.
+        """
+        said = nodeinfo(replies)
+        if said is None or said.software not in cls.software:
+            return None
+        return Evidence(confidence=98, reasons=(f"it says it is {said.software} {said.version}".rstrip(),))
 
     @classmethod
     def territory(cls, seed: Seed) -> Territory:
@@ -117,9 +144,11 @@ class PlatformSpider(scrapy.Spider):
         """Read the robots.txt of an origin for more than its rules, which the crawler itself obeys: its sitemaps."""
         return iter(())
 
-    def reads(self, fetch: Fetch, *, missing: bool) -> bool:
-        """Say whether the callback of a fetch reads an answer that captured nothing."""
-        return missing and fetch.callback in self.reads_holes
+    def reads(self, fetch: Fetch, standing: Standing | None) -> bool:
+        """Say whether the callback of a fetch reads an answer that captured nothing but settled it like this."""
+        if standing is Standing.REFUSED:
+            return fetch.callback in self.reads_refusals
+        return standing in {Standing.MISSING, Standing.VACANT} and fetch.callback in self.reads_holes
 
     def read(self, response: CaptureResponse) -> Iterator[Yield]:
         """Run the callback that the fetch names on its answer."""

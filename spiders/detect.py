@@ -1,8 +1,9 @@
 """Which platform a site is: pure functions over captured answers.
 
-First the seed's own page is asked, then the cheapest probes of the spiders; every answer goes to every spider. The
-surest one wins, and nobody sure enough means the fallback. What a page shows counts for more than the name of its
-host: a known host that shows nothing is believed to be what it was, one that shows something else is not.
+First the seed's own page is asked, then what servers of the fediverse say of themselves, then the probes of the
+spiders, most telling first; every answer goes to every spider. The surest one wins, and nobody sure enough means the
+fallback. What a page shows counts for more than the name of its host: a known host that shows nothing is believed to
+be what it was, one that shows something else is not.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
+from spiders.nodeinfo import DOOR, document, nodeinfo
 from spiders.registry import FALLBACK, all_classes, get
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from crawler.response import CaptureResponse
     from spiders.base import Evidence, PlatformSpider
@@ -45,17 +47,43 @@ class Recognised:
     showed: bool = False
 
 
-def plan(seed_url: str) -> list[str]:
-    """Return the URLs to ask, in order: the seed, then each spider's probes.
+def next_probe(seed_url: str, replies: Sequence[CaptureResponse], asked: Collection[str]) -> str:
+    """Return the next URL to ask, given the answers so far; empty where nothing is left to ask.
+
+    ``asked`` are the URLs asked before, answered or not.
+    """
+    if len(asked) >= MAX_PROBES or is_settled(replies):
+        return ""
+    return next((url for url in _ladder(seed_url, replies) if url not in asked), "")
+
+
+def _ladder(seed_url: str, replies: Sequence[CaptureResponse]) -> Iterator[str]:
+    """Yield what may be asked, best first.
 
     A probe that is a whole URL asks a platform's own hosts, and is made only where the seed is one of them.
     """
     host = _host(seed_url)
-    urls = [seed_url]
-    for spider in sorted(all_classes(), key=lambda spider: host not in spider.known_hosts):
-        paths = [probe.path for probe in spider.probes if host in spider.known_hosts or "://" not in probe.path]
-        urls += [urljoin(seed_url, path) for path in paths]
-    return list(dict.fromkeys(urls))[:MAX_PROBES]
+    yield seed_url
+    yield from (url for reply in replies if (url := _led_to(reply, host)))
+    ours = [spider for spider in all_classes() if host in spider.known_hosts]
+    yield from (urljoin(seed_url, probe.path) for spider in ours for probe in spider.probes)
+    if not ours or any(spider.software for spider in ours):
+        yield urljoin(seed_url, DOOR)
+        if found := document(replies):
+            yield found
+    if not ours and nodeinfo(replies) is None:
+        others = [probe for spider in all_classes() for probe in spider.probes if "://" not in probe.path]
+        yield from (urljoin(seed_url, probe.path) for probe in sorted(others, key=lambda probe: probe.order))
+
+
+def _led_to(reply: CaptureResponse, host: str) -> str:
+    """Return where the page of a site redirects to within it."""
+    target = urljoin(reply.url, reply.header("Location")) if 300 <= reply.status < 400 else ""
+    return target if target and _bare(_host(target)) == _bare(host) else ""
+
+
+def _bare(host: str) -> str:
+    return host.removeprefix("www.")
 
 
 def recognise(replies: Sequence[CaptureResponse]) -> Recognised:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BUILT_IN = {
+    "mastodon": "spiders.mastodon:MastodonSpider",
     "parler": "spiders.parler:ParlerSpider",
     "generic": "spiders.generic:GenericSpider",
 }

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from scrapy import Request
 
-from crawler.model import Covered, Fetch, Item, Outcome, Seed, Standing, State
+from crawler.model import Claim, Covered, Fetch, Item, Note, Outcome, Seed, State
 from crawler.response import HEAD_BYTES, CaptureResponse
 from crawler.scope import Scope
 from crawler.settle import Answer, rule
@@ -56,6 +56,8 @@ class Crawled:
     fetches: list[Fetch] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
     coverage: list[Covered] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     #: Fetches out of scope, in the order they were named.
     refused: list[Fetch] = field(default_factory=list)
 
@@ -75,7 +77,8 @@ def crawl(
     territory = spider.territory(seed)
     scope = Scope(
         hosts=frozenset(territory.hosts) | {host_of(seed.url)}, suffixes=territory.suffixes, paths=territory.paths,
-        home=host_of(seed.url), open_lanes=frozenset({"requisites"}),
+        home=host_of(seed.url),
+        open_lanes=frozenset({"requisites", *(lane.name for lane in spider.lanes if lane.anywhere)}),
     )  # fmt: skip
     done = Crawled()
     known: set[bytes] = set()
@@ -113,8 +116,7 @@ def _read(spider: PlatformSpider, fetch: Fetch, site: Callable[[Fetch], CaptureR
     if ruling.standing is not None and fetch.covers is not None:
         kind, thing = fetch.covers
         yield Covered(kind=kind, id=thing, standing=ruling.standing, day=fetch.day, reason=ruling.reason, url=fetch.url)
-    missing = ruling.state is State.DONE and ruling.standing in {Standing.MISSING, Standing.VACANT}
-    if ruling.read or spider.reads(fetch, missing=missing):
+    if ruling.read or (ruling.state is State.DONE and spider.reads(fetch, ruling.standing)):
         for thing_said in spider.read(response):
             yield spider.to_fetch(thing_said, response) if isinstance(thing_said, Request) else thing_said
 
@@ -126,6 +128,10 @@ def _sort(spider: PlatformSpider, found: Iterable[Yield], done: Crawled) -> list
             fetches.append(thing)
         elif isinstance(thing, Covered):
             done.coverage.append(thing)
+        elif isinstance(thing, Claim):
+            done.claims.append(thing)
+        elif isinstance(thing, Note):
+            done.notes.append(thing)
         else:
             assert not isinstance(thing, Request), f"{spider.name} yielded a bare request"
             done.items.append(thing)

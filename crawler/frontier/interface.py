@@ -10,7 +10,7 @@ from crawler.model import Standing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from crawler.model import Commit, Covered, Fetch, Gate, Lease, Original, SegmentClass, Settlement
+    from crawler.model import Claim, Commit, Covered, Fetch, Gate, Lease, Note, Original, SegmentClass, Settlement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +170,14 @@ class Frontier(Protocol):
 
     def gaps(self, kind: str | None = None) -> Iterator[Covered]:
         """Yield what is known and not captured."""
+        ...
+
+    def claims(self) -> list[Claim]:
+        """Return what the platform itself says it has; the newest word of each counter."""
+        ...
+
+    def notes(self) -> list[tuple[Note, int]]:
+        """Return what a person must hear, and how often it was said."""
         ...
 
     def meta_get(self, key: str) -> str | None: ...

@@ -107,6 +107,15 @@ WHERE kind = :kind AND id = :id;
 INSERT INTO coverage (kind, day, standing, n) VALUES (:kind, :day, :standing, :n)
 ON CONFLICT (kind, day, standing) DO UPDATE SET n = n + excluded.n;
 
+-- name: claim
+-- What the platform says it has.
+INSERT INTO claim (kind, counter, n, caveat, url) VALUES (:kind, :counter, :count, :caveat, :url)
+ON CONFLICT (kind, counter) DO UPDATE SET n = excluded.n, caveat = excluded.caveat, url = excluded.url;
+
+-- name: note
+-- What a person must hear, and how often it was said.
+INSERT INTO note (text, url, n) VALUES (:text, :url, 1) ON CONFLICT (text) DO UPDATE SET n = n + 1;
+
 -- name: gaps
 -- What is known and not captured.
 SELECT kind, id, standing, day, reason, url FROM covered WHERE standing < :captured AND (:kind IS NULL OR kind = :kind) ORDER BY kind, id;

@@ -17,7 +17,7 @@ import msgspec
 
 from crawler.errors import DiskFull, OutlastError, UsageError
 from crawler.frontier.interface import Stats
-from crawler.model import Covered, Gate, Original, Standing
+from crawler.model import Claim, Covered, Gate, Note, Original, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -171,6 +171,16 @@ class FrontierReader:
         rows = self._db.execute(self._sql["gaps"], {"kind": kind, "captured": RANK[Standing.CAPTURED]})
         for found, thing, rank, day, reason, url in rows:
             yield Covered(kind=found, id=thing, standing=STANDINGS[rank], day=day, reason=reason, url=url)
+
+    def claims(self) -> list[Claim]:
+        """Return what the platform itself says it has."""
+        rows = self._db.execute("SELECT kind, counter, n, caveat, url FROM claim ORDER BY kind, counter")
+        return [Claim(kind=k, counter=c, count=n, caveat=caveat, url=url) for k, c, n, caveat, url in rows]
+
+    def notes(self) -> list[tuple[Note, int]]:
+        """Return what a person must hear, and how often it was said."""
+        rows = self._db.execute("SELECT text, url, n FROM note ORDER BY text")
+        return [(Note(text=text, url=url), n) for text, url, n in rows]
 
     def _check_format(self) -> None:
         found = int(self.meta_get("format") or 0)

@@ -100,6 +100,17 @@ CREATE TABLE coverage (
     PRIMARY KEY (kind, day, standing)
 ) STRICT, WITHOUT ROWID;
 
+-- What the platform says it has, and what a person must hear; the newest word of a counter holds.
+CREATE TABLE claim (
+    kind TEXT NOT NULL,
+    counter TEXT NOT NULL,
+    n INTEGER NOT NULL,
+    caveat TEXT NOT NULL,
+    url TEXT NOT NULL,
+    PRIMARY KEY (kind, counter)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE note (text TEXT PRIMARY KEY, url TEXT NOT NULL, n INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+
 CREATE TABLE reason (state TEXT NOT NULL, reason TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (state, reason)) STRICT, WITHOUT ROWID;
 CREATE TABLE total (name TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE host (name TEXT PRIMARY KEY, facts TEXT NOT NULL) STRICT, WITHOUT ROWID;

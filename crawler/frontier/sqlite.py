@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from contextlib import contextmanager
+from dataclasses import asdict
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -284,6 +285,8 @@ class SqliteFrontier(FrontierReader):
         self._offer(told.outlinks)
         for covered in told.coverage:
             self._cover(covered)
+        self._db.executemany(self._sql["claim"], [asdict(claim) for claim in told.claims])
+        self._db.executemany(self._sql["note"], [asdict(note) for note in told.notes])
         if told.gate is not None:
             self._open(told.gate)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from crawler.replicas.server import Replica
 
-#: Things without a page of their own: they stand on another's.
+#: Things that stand on another's page though they have a URL; what has none stands there anyway.
 INLINE = frozenset({"comment"})
 #: Style sheets, scripts, icons: a crawl needs them, nobody asks how many there were.
 FURNITURE = "asset"
@@ -126,22 +126,24 @@ class Control:
         async with self._counting:
             lost = self._replica.faults.losses
             if lost not in self._counts:
-                counts: dict[str, Counter[str]] = {"public": Counter(), "private": Counter(), "gone": Counter()}
+                counts = {name: Counter[str]() for name in ("public", "private", "gone", "asked")}
                 async for batch in self._things():
                     for thing in batch:
                         is_there = "public" if thing["public"] else "private"
-                        counts["gone" if "gone" in thing else is_there][thing["kind"]] += 1
+                        kind = thing["kind"]
+                        counts["gone" if "gone" in thing else is_there][kind] += 1
+                        counts["asked"][kind] += bool(
+                            thing["public"] and thing["url"] and "gone" not in thing and kind not in INLINE
+                        )
                 self._counts[lost] = counts
             return self._counts[lost]
 
     async def _truth(self) -> dict[str, Any]:
-        told = {name: dict(found) for name, found in (await self._counted()).items()}
+        told = {name: dict(found) for name, found in (await self._counted()).items() if name != "asked"}
         return {**told, "furniture": told["public"].pop(FURNITURE, 0), **self._replica.site.facts()}
 
     async def _least(self) -> dict[str, Any]:
-        public = (await self._counted())["public"]
-        counts = Counter(self._replica.site.overhead())
-        counts.update({kind: count for kind, count in public.items() if kind not in INLINE})
+        counts = Counter(self._replica.site.overhead()) + (await self._counted())["asked"]
         return {"by_kind": dict(counts), "total": counts.total()}
 
 

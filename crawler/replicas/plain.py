@@ -31,6 +31,7 @@ class PlainSite:
 
     hosts: tuple[str, ...] = ()
     stores: frozenset[str] = frozenset()
+    methods: frozenset[str] = frozenset({"GET", "HEAD"})
     login = "/private/door"
 
     def answer(self, request: Request) -> Answer:

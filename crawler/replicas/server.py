@@ -48,6 +48,10 @@ class Site(Protocol):
         """Those of the names that are object stores, which may lose what they hold."""
 
     @property
+    def methods(self) -> frozenset[str]:
+        """Methods it knows."""
+
+    @property
     def login(self) -> str:
         """Where a login wall sends strangers."""
 
@@ -112,8 +116,8 @@ class Replica:
             return Answer(301, b"", headers=(("Location", where),))
         if self.site.hosts and request.host not in self.site.hosts:
             return Answer(421, b"no such host here\n", "text/plain")
-        if request.method not in {"GET", "HEAD"}:
-            return Answer(405, b"", "text/plain", (("Allow", "GET, HEAD"),))
+        if request.method not in self.site.methods:
+            return Answer(405, b"", "text/plain", (("Allow", ", ".join(sorted(self.site.methods))),))
         if self.faults.is_gone(request.host, request.path):
             return GONE
         return self.site.answer(request)
@@ -159,8 +163,9 @@ class Connection(asyncio.Protocol):
     def reset(self) -> None:
         """End it with a TCP reset; what is under way is entered as cut off."""
         self._over(complete=False)
-        with suppress(OSError):  # closed already
-            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        taken = self._transport.get_extra_info("socket")
+        with suppress(OSError, AttributeError):  # closed already
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         self._transport.abort()
 
     def _next(self) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from crawler.replicas.parler import words
+from crawler.replicas import words
 from crawler.replicas.permute import Disguise, Hex32, keyed
 
 if TYPE_CHECKING:

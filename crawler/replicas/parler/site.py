@@ -36,6 +36,7 @@ class ParlerSite:
 
     hosts = HOSTS
     stores = STORES
+    methods: frozenset[str] = frozenset({"GET", "HEAD"})
     login = pages.LOGIN
 
     def __init__(self, world: World, clock: Clock, huge: int = 0) -> None:

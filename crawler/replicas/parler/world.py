@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from crawler.replicas.parler import words
+from crawler.replicas import words
 from crawler.replicas.parler.people import People
 from crawler.replicas.permute import Base62, Disguise, Hex32, keyed
 

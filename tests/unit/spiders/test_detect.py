@@ -9,7 +9,7 @@ import pytest
 from crawler.response import CaptureResponse
 from spiders import detect
 from spiders.base import Evidence, PlatformSpider, Probe
-from spiders.detect import contradiction, is_settled, plan, recognise
+from spiders.detect import contradiction, is_settled, next_probe, recognise
 from spiders.generic import GenericSpider
 from spiders.parler import COUNTER, ParlerSpider
 from spiders.testing import answer
@@ -60,10 +60,18 @@ def test_a_known_host_is_named_in_the_reasons() -> None:
     )
 
 
+def plan(seed: str) -> list[str]:
+    """What is asked of a site that answers nothing of use."""
+    asked: list[str] = []
+    while url := next_probe(seed, [], asked):
+        asked.append(url)
+    return asked
+
+
 def test_the_seed_is_asked_first_and_strangers_are_left_alone() -> None:
     assert plan(HOME) == [HOME, f"{COUNTER}1"]
     assert plan("https://api.parler.com/")[0] == "https://api.parler.com/"
-    assert plan("https://example.org/a") == ["https://example.org/a"]
+    assert plan("https://example.org/a")[:2] == ["https://example.org/a", "https://example.org/.well-known/nodeinfo"]
 
 
 class Nosy(PlatformSpider):
@@ -97,7 +105,7 @@ def others(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[type[PlatformSpider
 def test_eight_requests_are_enough_and_a_failing_plug_in_says_nothing(others: list[type[PlatformSpider]]) -> None:
     others.insert(0, Nosy)
     urls = plan("https://example.org/")
-    assert urls[:2] == ["https://example.org/", "https://example.org/probe/0"]
+    assert urls[:3] == [f"https://example.org/{path}" for path in ("", ".well-known/nodeinfo", "probe/0")]
     assert len(urls) == 8
     assert plan(HOME)[:2] == [HOME, f"{COUNTER}1"]
     assert recognise([answer("https://example.org/", PLAIN)]).platform == "generic"

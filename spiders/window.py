@@ -1,0 +1,74 @@
+"""The window of a crawl (``--since``, ``--until``) and the times that platforms print. Pure.
+
+A thing whose time nobody knows is inside: leaving out what belongs is worse than taking what does not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from crawler.model import Seed
+
+#: Numbers from here on are milliseconds: as seconds they would be beyond the year 5000.
+_MILLISECONDS = 1e11
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """From ``since`` on, and before ``until``; None leaves an end open."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @classmethod
+    def of(cls, seed: Seed) -> Window:
+        """Return what the user asked for."""
+        return cls(instant(seed.since), instant(seed.until))
+
+    def __bool__(self) -> bool:
+        return self.since is not None or self.until is not None
+
+    def is_before(self, when: datetime | None) -> bool:
+        """Say whether a moment is surely too early."""
+        return when is not None and self.since is not None and when < self.since
+
+    def is_after(self, when: datetime | None) -> bool:
+        """Say whether a moment is surely too late."""
+        return when is not None and self.until is not None and when >= self.until
+
+    def holds(self, when: datetime | None) -> bool:
+        """Say whether a moment may belong."""
+        return not self.is_before(when) and not self.is_after(when)
+
+
+def instant(said: Any) -> datetime | None:
+    """Return the moment that a platform says: ISO 8601, a mail date, Unix seconds or milliseconds; None for no time.
+
+    What has no zone is taken for UTC.
+    """
+    try:
+        if isinstance(said, bool) or said in {None, ""}:
+            return None
+        if isinstance(said, int | float):
+            return datetime.fromtimestamp(said / 1000 if abs(said) > _MILLISECONDS else said, UTC)
+        text = str(said)[:64].strip()
+        if text.lstrip("-").replace(".", "", 1).isdecimal():
+            return instant(float(text))
+        found = datetime.fromisoformat(text) if text[:4].isdecimal() else parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError, OSError):
+        return None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def span(when: datetime | None) -> tuple[str, str] | None:
+    """Return a moment as items carry it: (earliest, latest), ISO 8601 UTC."""
+    return (when.isoformat(), when.isoformat()) if when else None
+
+
+def day(when: datetime | None) -> str | None:
+    """Return the day of a moment, as a fetch carries it."""
+    return when.date().isoformat() if when else None

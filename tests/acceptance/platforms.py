@@ -1,0 +1,177 @@
+"""Crawl the replica of a platform, kill the crawl in its middle, resume it, and hold what is held against the truth.
+
+Used by ``test_platforms.py`` and by ``benchmarks/platforms.py``. What a spider says is read from the WARCs in a process
+that can open no socket; files and pages are those that the WARCs hold with the digest that the replica names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from warcio.archiveiterator import ArchiveIterator
+
+from crawler.replicas.kit import PRIVATE
+from crawler.replicas.run import running
+from tests.acceptance.support import ROOT, archive, doubles, environment, start, to_replica
+
+#: Row → (replica, its options beside the size, more of the command line). A row's replica must be recognised from its
+#: bare address as ``platform``, the name of the replica where nothing else is said.
+ROWS: dict[str, dict[str, Any]] = {
+    "mastodon": {},
+    "mastodon-closed": {"replica": "mastodon", "options": {"trap": "closed"}},
+    "mastodon-disabled": {"replica": "mastodon", "options": {"trap": "disabled"}},
+    "mastodon-leak": {"replica": "mastodon", "options": {"trap": "leak"}},
+}
+
+#: Requests that a kill may have lost the answers of, or that detection made: of no weight but in a small replica.
+IN_FLIGHT = 32
+
+
+@dataclass
+class Row:
+    """What came of one platform."""
+
+    name: str
+    platform: str = ""
+    #: kind → (held, public truth).
+    kinds: dict[str, tuple[int, int]] = field(default_factory=dict)
+    private: int = 0
+    requests: int = 0
+    least: int = 0
+    doubled: int = 0
+    codes: tuple[int, ...] = ()
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def ratio(self) -> float:
+        return self.requests / self.least if self.least else 0.0
+
+    @property
+    def is_good(self) -> bool:
+        whole = all(held == public for held, public in self.kinds.values())
+        is_lean = self.requests <= 1.2 * self.least + IN_FLIGHT
+        return whole and is_lean and not (self.private or self.doubled or self.problems)
+
+    def __str__(self) -> str:
+        kinds = ", ".join(f"{kind} {held}/{public}" for kind, (held, public) in self.kinds.items())
+        return (
+            f"{self.name} ({self.platform}): {kinds}; private {self.private}; {self.requests} requests, "
+            f"{self.ratio:.2f} of the least ({self.least}); exits {self.codes}; {'; '.join(self.problems)}"
+        )
+
+
+def crawled(name: str, work: Path, *, size: int = 100, killed: bool = True) -> Row:
+    """Crawl the replica of a row into ``work/c``."""
+    facts = ROWS[name]
+    replica_name = facts.get("replica", name)
+    wanted = facts.get("platform", replica_name)
+    row, directory = Row(name), work / "c"
+    with running(replica_name, size=size, **facts.get("options", {})) as replica:
+        seed = facts.get("seed", f"127.0.0.1:{replica.port}")
+        command = ["crawl", seed, "--into", str(directory), *facts.get("arguments", ())]
+        command += to_replica(replica) if replica.ca else []
+        row.least = replica.nmin()["total"]
+        if killed:
+            _kill_halfway(command, replica, row.least)
+        ran = archive(*command, timeout=facts.get("timeout", 280))
+        row.codes = (ran.code,)
+        if ran.code not in facts.get("codes", (0,)):
+            row.problems.append(ran.err[-800:])
+        row.requests = sum(1 for one in replica.ledger() if not one["target"].startswith("/robots.txt"))
+        truth = list(replica.things())
+    if not (directory / "warcs").is_dir():
+        row.problems.append("there is no collection")
+        return row
+    row.platform = json.loads((directory / "collection.json").read_text())["platform"]
+    if row.platform != wanted:
+        row.problems.append(f"recognised as {row.platform}, not {wanted}")
+    row.doubled = sum(doubles(directory).values())
+    if archive("verify", directory).code:
+        row.problems.append("verify finds damage")
+    _compare(row, truth, directory)
+    return row
+
+
+def _kill_halfway(command: list[str], replica: Any, least: int) -> None:
+    """Start a crawl and end all of its processes at once when half of the work is done."""
+    crawl = start(*command)
+    until = time.monotonic() + 60
+    while replica.stats()["exchanges"] < least / 2 and crawl.poll() is None and time.monotonic() < until:
+        time.sleep(0.02)
+    if crawl.poll() is None:
+        os.killpg(crawl.pid, signal.SIGKILL)
+    crawl.wait()
+
+
+def _compare(row: Row, truth: list[dict[str, Any]], directory: Path) -> None:
+    said = items(directory, row)
+    files, row.private = held(directory)
+    counts: dict[str, Counter[str]] = {}
+    for thing in truth:
+        if not thing["public"]:
+            row.private += bool(thing["item"]) and (thing["item"], thing["id"]) in said
+            continue
+        count = counts.setdefault(thing["kind"], Counter())
+        count["public"] += 1
+        digests = files.get(_path(thing["url"])) if thing["url"] else set()
+        has_file = digests is not None and thing.get("sha256", "") in {"", *digests}
+        has_item = not thing["item"] or (thing["item"], thing["id"]) in said
+        if has_file and has_item:
+            count["held"] += 1
+        elif count["shown"] < 3:
+            count["shown"] += 1
+            lacks = "an item" if has_file else "a file"
+            row.problems.append(f"{thing['kind']} {thing['id']} ({thing['url']}) lacks {lacks}")
+    row.kinds = {kind: (count["held"], count["public"]) for kind, count in counts.items()}
+
+
+def items(directory: Path, row: Row | None = None) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return (Account | Post | Media, id) → what the spider says of it, from the WARCs alone."""
+    done = subprocess.run(
+        [sys.executable, "-P", str(ROOT / "tests/acceptance/reread.py"), str(directory)],
+        capture_output=True, text=True, check=False, env=environment(),
+    )  # fmt: skip
+    if done.returncode:
+        if row is None:
+            raise AssertionError(done.stderr)
+        row.problems.append(f"rereading: {done.stderr[-500:]}")
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    return {(one["item"], one["id"]): one for one in said}
+
+
+def held(directory: Path) -> tuple[dict[str, set[str]], int]:
+    """Return path with query → SHA-256 of the payloads held with 200, and how many records hold what is private.
+
+    What stands in segments of the restricted class is meant for nobody.
+    """
+    found: dict[str, set[str]] = {}
+    private = 0
+    for path in sorted((directory / "warcs").glob("*.warc.gz")):
+        if "-restricted." in path.name:
+            continue
+        with path.open("rb") as stream:
+            for record in ArchiveIterator(stream):
+                url = record.rec_headers.get("WARC-Target-URI") or ""
+                body = record.content_stream().read()
+                # The metadata record of what was refused keeps its URL: that it was there, and why it is not kept.
+                private += PRIVATE.encode() in body or (record.rec_type != "metadata" and PRIVATE in url)
+                answer = record.http_headers
+                if record.rec_type in {"response", "revisit"} and answer and answer.get_statuscode() == "200":
+                    digest = record.rec_headers.get("WARC-Payload-Digest") or ""
+                    found.setdefault(_path(url), set()).add(digest.removeprefix("sha256:"))
+    return found, private
+
+
+def _path(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
