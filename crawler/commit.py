@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 from collections import deque
 from dataclasses import dataclass, field, replace
@@ -286,6 +287,10 @@ class Committer:
         self._done.append(_Done(told, None, 0))
         self._settled()
 
+    def broken(self, error: OSError) -> None:
+        """The machine has nothing left to read a capture with: it stays as it is, and recovery reads it again."""
+        self._fatal(error)
+
     async def flush(self) -> None:
         """Make durable and commit all that is finished."""
         async with self._flushing:
@@ -367,11 +372,14 @@ class CommitMiddleware:
         self, response: Run, result: AsyncIterator[tuple[Recorded, Found]]
     ) -> AsyncIterator[Any]:
         """Settle each fetch of a run once all that its callback yields is known."""
-        async for recorded, found in result:
-            try:
-                await self._committer.finished(recorded, found)
-            except Exception as e:  # noqa: BLE001 - Scrapy would only log it, and the fetch never be settled
-                self._committer.failed(recorded.leased, e)
+        try:
+            async for recorded, found in result:
+                try:
+                    await self._committer.finished(recorded, found)
+                except Exception as e:  # noqa: BLE001 - Scrapy would only log it, and the fetch never be settled
+                    self._committer.failed(recorded.leased, e)
+        except OSError as e:
+            self._committer.broken(e)
         return
         yield
 
@@ -389,6 +397,8 @@ def read_all(spider: Any, response: CaptureResponse) -> Found:
         for thing in things:
             found.add(spider, response, thing)
     except Exception as e:
+        if isinstance(e, OSError) and e.errno in {errno.EMFILE, errno.ENFILE, errno.ENOMEM}:
+            raise  # our own want, and no fault of what was captured
         log.exception("the callback for %s failed", response.url)
         found.error = f"{type(e).__name__}: {e}"[:500]
     return found

@@ -65,6 +65,12 @@ class DiskFull(OutlastError):
     exit_code = 8
 
 
+class TooFewFiles(OutlastError):
+    """The system lets us open no more files; raise the limit and run the same command again."""
+
+    exit_code = 8
+
+
 class SiteUnavailable(OutlastError):
     """The site cannot be reached, refuses, or is gone."""
 

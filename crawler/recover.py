@@ -151,7 +151,7 @@ def _read(group: Group, name: str, collection: Collection, spider: PlatformSpide
                 location=bool(response.header("Location")),
                 follow=leased.fetch.follow,
                 sweep=leased.fetch.sweep,
-                truncated=response.truncated is not None,
+                truncated=response.truncated,
             )  # fmt: skip
         )
         if not ruling.read and not (ruling.state is State.DONE and spider.reads(leased.fetch, ruling.standing)):

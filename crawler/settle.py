@@ -3,7 +3,7 @@
 Final: 2xx, 304, 400, 404, 405, 410, 451 and a redirect (its target is a new fetch). A 404 or 400 for something a
 page *named* gets one second look; in an id sweep it is simply a hole. 401 and 403 get one second look and are then
 parked. 408, 425, 429 and 5xx wait, and are parked after twelve tries; nothing is dropped. A body cut off three
-times is kept as partial.
+times is kept as partial; one longer than we take, at once.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ class Answer:
     location: bool = False
     follow: bool = True
     sweep: bool = False
-    truncated: bool = False
+    #: The WARC-Truncated value of what was kept; None for a whole body.
+    truncated: str | None = None
 
 
 def rule(answer: Answer) -> Ruling:
@@ -119,6 +120,9 @@ def _missing(answer: Answer) -> Ruling:
 
 
 def _cut(answer: Answer) -> Ruling:
+    if answer.truncated == "length":
+        # We stopped reading, and would again: asking once more gets no more of it.
+        return Ruling(state=State.DONE, reason="too long", standing=Standing.PARTIAL, read=True)
     if answer.attempt + 1 < MAX_CUTS:
         return Ruling(state=State.QUEUED, reason="cut", wait=_backoff(answer.attempt))
     return Ruling(state=State.DONE, reason="partial", standing=Standing.PARTIAL, read=True)

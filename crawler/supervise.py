@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("outlast.supervise")
 
 #: Second looks are brought forward when nothing else is left to do, but not sooner than this after the first.
-SOONEST_SECOND_LOOK = 3.0
+SOONEST_SECOND_LOOK = 1.0
 #: Nothing waits longer than this: what does was queued by a clock that was wrong.
 LONGEST_WAIT = 25 * 3600.0
 TICK = 0.25

@@ -15,6 +15,8 @@ _PLAIN = re.compile(
 )
 #: Characters of a URL that is worth remembering.
 _SHORT = 512
+#: What no name of a host has in it, whatever else it may be made of.
+_NO_HOST = re.compile(r"[\x00-\x20\x7f]|%00")
 #: What may stand in brackets: an IPv6 address, but none with a zone, which may hold anything and means nothing here.
 _IPV6 = re.compile(r"[0-9a-f.]*:[0-9a-f:.]*")
 
@@ -34,7 +36,11 @@ def _spell(url: str) -> str:
     parts = urlsplit(safe_url_string(url))
     scheme = parts.scheme.lower()
     host = _ascii_host((parts.hostname or "").rstrip("."))
-    if (not host and scheme in DEFAULT_PORTS) or ("[" in parts.netloc and not _IPV6.fullmatch(host)):
+    if (
+        (not host and scheme in DEFAULT_PORTS)
+        or _NO_HOST.search(host)
+        or ("[" in parts.netloc and not _IPV6.fullmatch(host))
+    ):
         raise ValueError(f"{host!r} is no host")
     netloc = f"[{host}]" if ":" in host else host
     port = parts.port

@@ -12,10 +12,12 @@ import gc
 import logging
 import os
 import re
+import resource
 import signal
 import socket
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +31,7 @@ from crawler.capture.pool import Pool
 from crawler.capture.recorder import Recorder
 from crawler.collection import Collection
 from crawler.commit import Committer, read_run
-from crawler.errors import DiskFull, OutlastError
+from crawler.errors import DiskFull, OutlastError, TooFewFiles
 from crawler.framing import Head, parse_headers
 from crawler.frontier.reader import FrontierReader
 from crawler.frontier.remote import Freeze, Look, RemoteFrontier, Reply, Stop, Welcome, Wire
@@ -57,6 +59,9 @@ GRACE = 10.0
 SIGN_OF_LIFE = 2.0
 #: Seconds between looks at how late the event loop is, and what is left of a lag from one to the next.
 LAG_EVERY, LAG_FADES = 0.05, 0.9
+#: Files that a worker has open beside its connections (segments, frontier, log, spool, modules being imported), and
+#: how many it asks for where the system sets no bound.
+OTHER_FILES, MOST_FILES = 48, 65_536
 #: What a head that says something of a rate limit has in it; a search is cheaper than reading it all.
 _RATE = re.compile(rb"rate-?limit", re.IGNORECASE)
 
@@ -95,7 +100,10 @@ class Worker:
             held=self._held,
         )
         self.hand = Hand(
-            self.frontier, self.pace, in_flight=self.config.in_flight, per_host=max(self.config.concurrency, 1)
+            self.frontier,
+            self.pace,
+            in_flight=min(self.config.in_flight, _connections()),
+            per_host=max(self.config.concurrency, 1),
         )
         self.committer = Committer(
             frontier=self.frontier,
@@ -158,7 +166,9 @@ class Worker:
         self.hand.drop()
         self.hand.wake()
         deadline = time.monotonic() + GRACE
-        while self.hand.in_flight and time.monotonic() < deadline and not isinstance(self.error, DiskFull):  # noqa: ASYNC110
+        while (
+            self.hand.in_flight and time.monotonic() < deadline and not isinstance(self.error, DiskFull | TooFewFiles)
+        ):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         await asyncio.gather(*self._evidence, return_exceptions=True)
         try:
@@ -270,6 +280,17 @@ class _Judge:
         return kind
 
 
+def _connections() -> int:
+    """Return how many connections this process may have beside its other files, having asked for as many as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        soft = hard if hard != resource.RLIM_INFINITY else MOST_FILES
+        with suppress(ValueError, OSError):  # macOS has a limit beside its limit
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return max(soft - OTHER_FILES, 1)
+
+
 def pace_from(config: Config, remembered: dict[str, Any]) -> Pace:
     """Return the pace of a run: its ceilings, and what earlier runs learned."""
     pace = Pace(rate=config.rate or None, concurrency=config.concurrency, delay=config.delay)
@@ -286,6 +307,8 @@ def _told(error: Exception) -> OutlastError:
         return error
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG}:
         return DiskFull(f"The disk cannot take more ({error.strerror}); make room and run the same command again.")
+    if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
+        return TooFewFiles("No more files can be opened; raise ulimit -n and run the same command again.")
     return OutlastError(f"{type(error).__name__}: {error}")
 
 

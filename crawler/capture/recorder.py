@@ -130,7 +130,7 @@ def _answer(leased: Leased, response: CaptureResponse, verdict: Verdict) -> Answ
     return Answer(
         outcome=response.outcome, status=response.status, verdict=verdict, attempt=leased.attempt,
         location=bool(response.header("Location")), follow=leased.fetch.follow, sweep=leased.fetch.sweep,
-        truncated=response.truncated is not None,
+        truncated=response.truncated,
     )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ Exit status
   5  another run holds this collection
   6  a segment is damaged
   7  --limit or --max-time reached; the same command goes on
-  8  disk or --max-bytes reached; the same command goes on
+  8  disk, --max-bytes or the limit of open files reached; the same command goes on
   9  the site cannot be reached, refuses, or is gone
   130  interrupted, state saved; the same command goes on
 """

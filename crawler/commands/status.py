@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from crawler.frontier.interface import Stats
 
 
+#: Hosts with the same trouble that are named.
+MOST_NAMED = 8
+
+
 @click.command(
     epilog="\b\nExit status\n  0  shown\n  2  the directory is no collection\n  10  there is no such directory"
 )
@@ -98,6 +102,8 @@ def trouble(stats: Stats) -> list[str]:
     ]
     lines += [
         f"  {place}/robots.txt was never readable, so its pages wait; --robots ignore goes on without it"
-        for place in stats.unreadable
+        for place in stats.unreadable[:MOST_NAMED]
     ]
+    if (more := len(stats.unreadable) - MOST_NAMED) > 0:
+        lines.append(f"  {more:,} more hosts have no readable robots.txt")
     return lines

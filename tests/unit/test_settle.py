@@ -75,11 +75,16 @@ def test_a_redirect_the_spider_wants_to_read_is_not_followed() -> None:
 
 
 def test_a_cut_body_is_tried_three_times_and_then_kept_as_partial() -> None:
-    cut = {"outcome": Outcome.CUT, "truncated": True}
+    cut = {"outcome": Outcome.CUT, "truncated": "disconnect"}
     for attempt in range(MAX_CUTS - 1):
         assert answer(200, attempt=attempt, **cut).state is State.QUEUED
     last = answer(200, attempt=MAX_CUTS - 1, **cut)
     assert (last.state, last.standing, last.read) == (State.DONE, Standing.PARTIAL, True)
+
+
+def test_what_is_longer_than_we_take_is_not_asked_for_again() -> None:
+    ruling = answer(200, outcome=Outcome.OK, truncated="length")
+    assert (ruling.state, ruling.standing, ruling.read) == (State.DONE, Standing.PARTIAL, True)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.TIMEOUT, Outcome.CUT, Outcome.PROXY])
