@@ -166,9 +166,7 @@ class Worker:
         self.hand.drop()
         self.hand.wake()
         deadline = time.monotonic() + GRACE
-        while (
-            self.hand.in_flight and time.monotonic() < deadline and not isinstance(self.error, DiskFull | TooFewFiles)
-        ):  # noqa: ASYNC110
+        while self._has_hope and time.monotonic() < deadline:  # noqa: ASYNC110 - it is over in moments
             await asyncio.sleep(0.02)
         await asyncio.gather(*self._evidence, return_exceptions=True)
         try:
@@ -178,6 +176,11 @@ class Worker:
         await self.frontier.remember(self.pace.to_json())
         if self.error is not None:
             await self.frontier.failed(self.error)
+
+    @property
+    def _has_hope(self) -> bool:
+        """Whether what is in flight can still be written down."""
+        return bool(self.hand.in_flight) and not isinstance(self.error, DiskFull | TooFewFiles)
 
     # What the parts tell each other
 
