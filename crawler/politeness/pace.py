@@ -43,6 +43,8 @@ WINDOW = 900.0
 #: A learned rate is tried anew by this factor after so many seconds without complaint; each complaint doubles them, to
 #: a window at most. So a limit that was chance is soon forgotten, and a real one is kept to.
 PROBE, PATIENCE = 1.25, 2.5
+#: How close below what was too much we come before more than that is tried.
+NEAR = 0.95
 #: Part of a learned rate that a freeze is followed by, and what each good answer adds.
 AFTER_FREEZE, WARMING = 0.7, 0.05
 #: Seconds of its share that a host may catch up on, when starts came late.
@@ -148,6 +150,8 @@ class _Rate:
     #: When the rate was last raised or lowered, and how long it then stays.
     settled: float = 0.0
     patience: float = PATIENCE / 2
+    #: What was too much when the server last complained; 0 where that is not known.
+    too_much: float = 0.0
     #: Part of it that is used.
     warmth: float = 1.0
 
@@ -167,7 +171,13 @@ class _Rate:
                 self.answers.popleft()
         self.warmth = min(self.warmth + WARMING, 1.0)
         if self.known and now - self.settled > self.patience:
-            self.settled, self.known = now, self.known * PROBE
+            self.settled, self.known = now, self._more()
+
+    def _more(self) -> float:
+        """Return what to try next: half of the way to what was too much, and only from close below it beyond."""
+        if self.known < NEAR * self.too_much:
+            return min((self.known + self.too_much) / 2, self.known * PROBE)
+        return self.known * PROBE
 
     def begin_again(self) -> None:
         """Use a part at first, after a wait."""
@@ -191,7 +201,7 @@ class _Rate:
         # What came before a ban was twice too much.
         found = at_least / 2 if is_ban else math.sqrt(at_least * less_than)
         self.known = max(BELOW * min(found, self.known or math.inf), MIN_RATE)
-        self.settled = now
+        self.settled, self.too_much = now, 0.0 if is_ban else less_than
         # The cheaper it is to be told off, the sooner more may be tried.
         self.patience = max(PATIENCE, min(2 * self.patience, waited * 15, WINDOW))
         self.warmth = AFTER_FREEZE

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.model import Outcome
-from crawler.politeness.pace import MAX_FREEZE, MAX_ORIGINS, START, Change, Pace, merged, part_of
+from crawler.politeness.pace import MAX_FREEZE, MAX_ORIGINS, START, Change, Pace, _Rate, merged, part_of
 from crawler.politeness.ratelimit import MAX_WAIT, NOTHING, Advice
 
 HOST = "https://host.example"
@@ -420,3 +420,12 @@ def test_a_head_that_says_wait_holds_back_what_is_ready_to_leave() -> None:
     host.told(HOST, BEGIN, BEGIN + 3, "HTTP 429")
     assert host.waits_until(HOST, BEGIN + 1) == BEGIN + 3
     assert host.waits_until(HOST, BEGIN + 3) == 0.0
+
+
+def test_what_was_too_much_is_come_near_by_halves_before_more_is_tried() -> None:
+    rate = _Rate(known=16.0, too_much=24.0)
+    tried = []
+    for _ in range(6):
+        rate.known = rate._more()
+        tried.append(round(rate.known, 1))
+    assert tried == [20.0, 22.0, 23.0, 28.8, 36.0, 45.0]
