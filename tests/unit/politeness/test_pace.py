@@ -428,4 +428,4 @@ def test_what_was_too_much_is_come_near_by_halves_before_more_is_tried() -> None
     for _ in range(6):
         rate.known = rate._more()
         tried.append(round(rate.known, 1))
-    assert tried == [20.0, 22.0, 23.0, 28.8, 36.0, 45.0]
+    assert tried == [20.0, 22.0, 23.0, 28.8, 35.9, 44.9]
