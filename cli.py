@@ -19,6 +19,7 @@ COMMANDS = {
     "resume": ("resume", "Go on with an interrupted crawl."),
     "detect": ("detect", "Say which platform a site is, and why."),
     "status": ("status", "Say what a collection holds and what it lacks, also while it is crawled."),
+    "coverage": ("coverage", "List what is lacking, each gap with its evidence."),
     "verify": ("verify", "Prove that a collection or WARC file is whole."),
     "demo": ("demo", "Crawl a replica of a dead platform on this machine."),
     "doctor": ("doctor", "Check this installation."),

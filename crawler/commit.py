@@ -110,11 +110,20 @@ class Found:
             self.items.append(thing)
             if isinstance(thing, Post):
                 # Accounts and media are captured by the fetch that covers them; a post is what the page says.
-                self.coverage.append(Covered(kind=thing.kind, id=thing.id, standing=Standing.CAPTURED, url=thing.url))
+                self.coverage.append(
+                    Covered(kind=thing.kind, id=thing.id, standing=Standing.CAPTURED, day=_day(thing), url=thing.url)
+                )
         else:
             raise TypeError(f"a callback yielded {type(thing).__name__}; see spiders/base.py for what it may yield")
         if self.size > MAX_FOUND:
             raise ValueError(f"the page names more than {MAX_FOUND} bytes of work")
+
+
+def _day(post: Post) -> str | None:
+    """Return the day of a post whose time is known that well."""
+    if post.created_at is None or post.created_at[0][:10] != post.created_at[1][:10]:
+        return None
+    return post.created_at[0][:10]
 
 
 def _checked(fetch: Fetch) -> int:

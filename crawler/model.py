@@ -141,6 +141,8 @@ class Fetch:
     value: int = 0
     #: True where ids are swept and a 404 is simply a hole; False where something named this URL.
     sweep: bool = False
+    #: True where a listing goes on with what is older: needless where all that came before is held since earlier.
+    deeper: bool = False
     #: False: a 3xx goes to the callback instead of becoming a fetch of its target.
     follow: bool = True
 
@@ -276,6 +278,8 @@ class Original:
     #: WARC-Date of the original record, as written.
     date: str
     segment: str
+    #: Its WARC-Payload-Digest, where a server said that nothing has changed since.
+    payload: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

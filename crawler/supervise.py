@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from crawler.config import Config
     from crawler.frontier.interface import Stats
     from crawler.frontier.sqlite import SqliteFrontier
-    from crawler.model import Seed
+    from crawler.model import Claim, Note, Seed
     from spiders.base import PlatformSpider
 
 log = logging.getLogger("outlast.supervise")
@@ -58,6 +58,9 @@ class Report:
     error: OutlastError | None = None
     #: Plain sentences for the user.
     notes: tuple[str, ...] = ()
+    #: What the platform says it has, and what was heard on the way.
+    claims: tuple[Claim, ...] = ()
+    heard: tuple[tuple[Note, int], ...] = ()
 
 
 class Supervisor:
@@ -120,6 +123,14 @@ class Supervisor:
         """End all workers at once; the next run recovers what they had written."""
         self._crew.kill()
 
+    def begin_again(self) -> bool:
+        """Open a new round where the last one has nothing left to do; say whether that is so."""
+        stats = self.frontier.stats()
+        if stats.queued + stats.leased - stats.blocked > 0 or self.frontier.meta_get("seeded") is None:
+            return False
+        self.frontier.open_round(self.frontier.round + 1)
+        return True
+
     def list_urls(self, urls: Iterable[str]) -> None:
         """Offer URLs that the user listed, beside the platform's own."""
         spider = self.spider(seed=self.seed)
@@ -141,10 +152,10 @@ class Supervisor:
         self._rebuild()
         for path in self.collection.open_segments():
             self._recovered += recover(path, self.collection, self.frontier, self.spider, self.seed, self.admission)
-        if self.frontier.meta_get("seeded") is None:
+        if self.frontier.meta_get("seeded") != str(self.frontier.round):
             spider = self.spider(seed=self.seed)
             self.frontier.offer(list(self.admission.admitted(spider.seeds(self.seed))))
-            self.frontier.meta_set("seeded", "yes")
+            self.frontier.meta_set("seeded", str(self.frontier.round))
         self._crew.serial = int(self.frontier.meta_get("serial") or 0)
         self._captures_before = self.frontier.stats().captures
 
@@ -242,9 +253,12 @@ class Supervisor:
     async def _report(self) -> Report:
         stats = await self._call(self.frontier.stats)
         coverage = await self._call(self.frontier.coverage)
+        claims = tuple(await self._call(self.frontier.claims))
+        heard = tuple(await self._call(self.frontier.notes))
         self._progress(stats, time.monotonic() - self._begun)
         self._call.close()
         return Report(
             stats=stats, coverage=coverage, seconds=time.monotonic() - self._begun, recovered=self._recovered,
             sealed=self._sealing.count, error=self._error, notes=tuple(self._sealing.notes),
+            claims=claims, heard=heard,
         )  # fmt: skip

@@ -27,6 +27,7 @@ from scrapy.crawler import AsyncCrawlerRunner, Crawler
 from scrapy.settings import Settings
 
 from crawler import clock
+from crawler.capture.earlier import Earlier, earlier
 from crawler.capture.pool import Pool
 from crawler.capture.recorder import Recorder
 from crawler.collection import Collection
@@ -36,7 +37,7 @@ from crawler.framing import Head, parse_headers
 from crawler.frontier.reader import FrontierReader
 from crawler.frontier.remote import Freeze, Look, RemoteFrontier, Reply, Stop, Welcome, Wire
 from crawler.frontier.scheduler import WAKE, Hand
-from crawler.model import Capture, Leased, Lookup, SegmentClass, State, Tls
+from crawler.model import Capture, Fetch, Leased, Lookup, SegmentClass, State, Tls
 from crawler.politeness.pace import Change, Pace
 from crawler.politeness.ratelimit import NOTHING, advice
 from crawler.probe import pool_options
@@ -87,6 +88,7 @@ class Worker:
         self.error: OutlastError | None = None
         self.frontier = RemoteFrontier(wire, pushed=self._pushed, lost=_supervisor_gone)
         self.known = FrontierReader(self.collection.frontier)
+        self.round = self.known.round
         self.pace = pace_from(self.config, welcome.pace)
         self.segments = Segments(
             new=self._new_segment, closed=self.frontier.segment_closed, warcinfo=welcome.warcinfo,
@@ -125,7 +127,7 @@ class Worker:
         crawler = Crawler(spider_class, settings)
         recorder = Recorder(
             pool=self.pool, segments=self.segments, judge=_Judge(crawler), known_payload=self.known.known_payload,
-            finished=self._finished,
+            held=self._held_earlier, finished=self._finished,
         )  # fmt: skip
         crawler.parts = Parts(self.hand, recorder, self.committer, lambda run: read_run(crawler.spider, run))  # type: ignore[attr-defined]
         crawling = AsyncCrawlerRunner(settings).crawl(crawler, seed=self.welcome.seed)
@@ -216,6 +218,9 @@ class Worker:
         now = clock.now()
         until = self.pace.waits_until(origin(url), now)
         return until - now if until else 0.0
+
+    def _held_earlier(self, fetch: Fetch) -> Earlier | None:
+        return earlier(fetch, self.known.earlier, self.collection.warcs) if self.round > 1 else None
 
     def _engine_ended(self, crawling: asyncio.Future[None]) -> None:
         if not self.stopping.is_set():

@@ -74,8 +74,12 @@ def with_query(url: str, **parameters: object) -> str:
     return urlunsplit(parts._replace(query=urlencode([*kept, *added])))
 
 
-def turn(response: CaptureResponse, ids: Iterable[object], following: Fetch) -> Iterator[Yield]:
+def turn(
+    response: CaptureResponse, ids: Iterable[object], following: Fetch, *, newest_first: bool = False
+) -> Iterator[Yield]:
     """Yield the next page of a listing, guarded against pages that repeat: cursors and clamped last pages do.
+
+    Where the newest stand first a later round stops at what it knows.
 
     ``ids`` are what this page lists, in its order; they, and how many pages came before, travel in the cursor's
     ``page``. An empty page has no next one: that is for the caller to know, as some platforms filter after paging.
@@ -88,7 +92,8 @@ def turn(response: CaptureResponse, ids: Iterable[object], following: Fetch) -> 
         why = "a page repeats the one before it; the listing ends there"
         yield Note(text=f"{urlsplit(response.url).path}: {why}", url=response.url)
     elif count < MAX_PAGES:
-        yield replace(following, cursor={**(following.cursor or {}), "page": {"n": count, "edge": edge}})
+        cursor = {**(following.cursor or {}), "page": {"n": count, "edge": edge}}
+        yield replace(following, cursor=cursor, deeper=newest_first)
 
 
 def source(response: CaptureResponse) -> dict[str, Any]:

@@ -134,7 +134,7 @@ class MastodonSpider(PageSpider):
         if not url or not statuses or Window.of(self.seed).is_before(instant(text(statuses[-1], "created_at"))):
             return
         following = self.fetch(url, lane=LISTINGS, parent=response, callback=callback)
-        yield from turn(response, [text(one, "id") for one in statuses], following)
+        yield from turn(response, [text(one, "id") for one in statuses], following, newest_first=True)
 
     # Things
 

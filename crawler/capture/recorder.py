@@ -21,6 +21,7 @@ from crawler.warc.records import Exchange, exchange
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from crawler.capture.earlier import Earlier
     from crawler.capture.pool import Pool
     from crawler.response import CaptureResponse
     from crawler.warc.records import Record
@@ -63,26 +64,31 @@ class Recorder:
         segments: Segments,
         judge: Judge,
         known_payload: Callable[[str], Original | None],
+        held: Callable[[Fetch], Earlier | None],
         finished: Callable[[Leased, Capture, float], float | None],
     ) -> None:
         self._pool = pool
         self._segments = segments
         self._judge = judge
         self._known_payload = known_payload
+        self._held = held
         self._finished = finished
 
     async def capture(self, leased: Leased) -> Recorded:
         """Fetch, judge and record; what the spider sees is the ``response`` of what is returned."""
         fetch = leased.fetch
         begun = time.monotonic()
-        capture = await self._pool.fetch(method=fetch.method, url=fetch.url, headers=fetch.headers, body=fetch.body)
+        held = self._held(fetch)
+        headers = (*fetch.headers, *held.conditions) if held else fetch.headers
+        capture = await self._pool.fetch(method=fetch.method, url=fetch.url, headers=headers, body=fetch.body)
         advised = self._finished(leased, capture, time.monotonic() - begun)
         response = response_from(fetch, capture)
         verdict = self._verdict(response)
         ruling = _patient(rule(_answer(leased, response, verdict)), advised)
         if not ruling.read and not self._judge.reads(fetch, ruling):
             response.fetch = dataclasses.replace(fetch, callback=None)
-        return await self._write(leased, capture, ruling, response, verdict)
+        original = held.original if held and capture.status == 304 else self._original(capture, ruling)
+        return await self._write(leased, capture, ruling, response, verdict, original)
 
     def _verdict(self, response: CaptureResponse) -> Verdict:
         if response.status == 0:
@@ -94,13 +100,13 @@ class Recorder:
             return Verdict.OK
 
     async def _write(
-        self, leased: Leased, capture: Capture, ruling: Ruling, response: CaptureResponse, verdict: Verdict
-    ) -> Recorded:
+        self, leased: Leased, capture: Capture, ruling: Ruling, response: CaptureResponse, verdict: Verdict,
+        original: Original | None,
+    ) -> Recorded:  # fmt: skip
         if not capture.request or (ruling.state is State.EXCLUDED and verdict is Verdict.PRIVATE):
             # Nothing was sent, or the answer's own data calls it non-public: the metadata record is all that is kept.
             spool.discard(capture.body)
             return Recorded(leased, capture, ruling, response, None, None)
-        original = self._original(capture, ruling)
         made: list[Exchange] = []
 
         def records(warcinfo_id: str) -> Sequence[Record]:

@@ -195,15 +195,16 @@ def options_of_a_crawl(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--retry",
     multiple=True,
-    type=click.Choice(["parked", "failed"]),
-    help="Queue again what is parked or failed.",
+    type=click.Choice(["parked", "failed", "missing"]),
+    help="Queue again what is parked, failed or missing.",
 )
+@click.option("--again", is_flag=True, help="Crawl a finished collection anew: fetch what is new or has changed.")
 @options_of_a_crawl
 @common
 def crawl(
     domain: str | None, into: str | None, listing: Any, platform: str, since: str | None, until: str | None,
     spider_options: tuple[str, ...], add_seed: bool,
-    retry: tuple[str, ...], **options: Any,
+    retry: tuple[str, ...], again: bool, **options: Any,
 ) -> int:  # fmt: skip
     """Save a whole site: recognise the platform at DOMAIN (a host, host:port or URL), walk its public posts and
     media, and record every exchange into WARC files. Run the same command again and it goes on where it stopped.
@@ -216,7 +217,7 @@ def crawl(
         raise UsageError("Say what to crawl: archive crawl example.org (or -i FILE with URLs).")
     order = Order(
         seed=_seed(domain or urls[0], since, until, spider_options), into=into, urls=urls, platform=platform,
-        add_seed=add_seed, config=config_from(options),
+        add_seed=add_seed, config=config_from(options), retry=retry, again=again,
     )  # fmt: skip
     return carry_out(order, console)
 

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from crawler.collection import Collection, default_root, is_vacant
 from crawler.commands.console import Console, is_terminal, size
 from crawler.commands.crawl import PER_RUN
-from crawler.commands.status import coverage_facts, coverage_lines, trouble
+from crawler.commands.status import MOST_NAMED, claim_line, coverage_facts, coverage_lines, note_line, trouble
 from crawler.config import Config
 from crawler.errors import Interrupted, UsageError
 from crawler.frontier.sqlite import SqliteFrontier
@@ -49,6 +49,7 @@ class Order:
     add_seed: bool = False
     #: States whose fetches are queued again.
     retry: tuple[str, ...] = ()
+    again: bool = False
 
 
 def carry_out(order: Order, console: Console) -> int:
@@ -104,7 +105,11 @@ def _run(
         site.record(collection, frontier, config)
     supervisor.list_urls(order.urls)
     for state in order.retry:
-        console.say(f"{frontier.requeue(state):,} {state} fetches queued again")
+        count = frontier.requeue_missing() if state == "missing" else frontier.requeue(state)
+        console.say(f"{count:,} {state} fetches queued again")
+    if order.again:
+        is_new = supervisor.begin_again()
+        console.say(f"Round {frontier.round}{'' if is_new else ', begun before, goes on'}: what is new or changed.")
     try:
         return asyncio.run(_until_stopped(supervisor, seed, config, site, console))
     finally:
@@ -213,7 +218,8 @@ def _tell(report: Report, collection: Collection, console: Console) -> int:
         f"{stats.captures:,} captures, {size(stats.bytes)}, in {len(collection.sealed_segments())} segments under "
         f"{collection.root}, {report.seconds:.1f} s"
     )
-    for note in (*report.notes, *trouble(stats)):
+    told = (*map(claim_line, report.claims), *(note_line(*one) for one in report.heard[:MOST_NAMED]))
+    for note in (*told, *report.notes, *trouble(stats)):
         console.say(note)
     if error:
         console.say(f"archive: {error}")

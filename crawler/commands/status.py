@@ -12,6 +12,7 @@ from crawler.commands.console import Console, common, console_from, size
 if TYPE_CHECKING:
     from crawler.collection import Collection
     from crawler.frontier.interface import Stats
+    from crawler.model import Claim, Note
 
 
 #: Hosts with the same trouble that are named.
@@ -33,6 +34,10 @@ def status(directory: str, **options: Any) -> None:
     frontier = FrontierReader(collection.frontier)
     try:
         _show(collection, frontier.stats(), frontier.coverage(), console)
+        for line in [claim_line(claim) for claim in frontier.claims()]:
+            console.result(line)
+        for line in [note_line(note, times) for note, times in frontier.notes()][:MOST_NAMED]:
+            console.result(line)
     finally:
         frontier.close()
 
@@ -92,6 +97,17 @@ def _line(kind: str, counts: dict[str, int]) -> str:
     total = sum(n for standing, n in counts.items() if standing != "vacant")
     others = ", ".join(f"{n:,} {standing}" for standing, n in counts.items() if n and standing != "captured")
     return f"  {kind:<10} {counts.get('captured', 0):>9,} of {total:,} captured{f'  ({others})' if others else ''}"
+
+
+def claim_line(claim: Claim) -> str:
+    """Return what the platform says it has, with what must be known of that."""
+    caveat = f", which {claim.caveat}" if claim.caveat else ""
+    return f"  {claim.kind:<10} {claim.count:>9,} says the platform ({claim.counter}{caveat})"
+
+
+def note_line(note: Note, times: int) -> str:
+    """Return what a person must hear, and the answer that shows it."""
+    return f"  {note.text}{f'  ({times:,} times)' if times > 1 else ''}  {note.url}".rstrip()
 
 
 def trouble(stats: Stats) -> list[str]:

@@ -91,21 +91,39 @@ SELECT 1 FROM way JOIN origin o ON o.id = way.id WHERE o.name = :name;
 
 -- name: cover
 -- Where one thing stands now, before a change.
-SELECT standing, day FROM covered WHERE kind = :kind AND id = :id;
+SELECT standing, day, round FROM covered WHERE kind = :kind AND id = :id;
 
 -- name: cover_new
 -- A thing becomes known.
-INSERT INTO covered (kind, id, standing, day, reason, url) VALUES (:kind, :id, :standing, :day, :reason, :url);
+INSERT INTO covered (kind, id, standing, day, reason, url, round) VALUES (:kind, :id, :standing, :day, :reason, :url, :round);
 
 -- name: cover_forward
 -- A thing moves forward.
-UPDATE covered SET standing = :standing, reason = :reason, day = coalesce(day, :day), url = CASE WHEN :url = '' THEN url ELSE :url END
+UPDATE covered SET standing = :standing, reason = :reason, round = :round, day = coalesce(day, :day), url = CASE WHEN :url = '' THEN url ELSE :url END
 WHERE kind = :kind AND id = :id;
+
+-- name: cover_gone
+-- A thing that is held is gone now.
+UPDATE covered SET reason = :reason WHERE kind = :kind AND id = :id;
 
 -- name: cover_count
 -- The counters move with the thing.
 INSERT INTO coverage (kind, day, standing, n) VALUES (:kind, :day, :standing, :n)
 ON CONFLICT (kind, day, standing) DO UPDATE SET n = n + excluded.n;
+
+-- name: earlier
+-- Where the capture of an earlier round stands.
+SELECT s.name, f.response_offset FROM fetch f JOIN segment s ON s.id = f.segment
+WHERE f.round = :round AND f.fingerprint = :fingerprint AND f.state = 'done' AND f.status = 200;
+
+-- name: evidence
+-- Where the capture stands that settled a URL.
+SELECT s.name, f.offset, f.status FROM fetch f LEFT JOIN segment s ON s.id = f.segment
+WHERE f.round = :round AND f.fingerprint = :fingerprint;
+
+-- name: numbers
+-- The ids of a kind that are numbers, in order.
+SELECT CAST(id AS INTEGER) AS number FROM covered WHERE kind = :kind AND id <> '' AND id NOT GLOB '*[^0-9]*' AND length(id) < 16 ORDER BY number;
 
 -- name: claim
 -- What the platform says it has.

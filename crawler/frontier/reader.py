@@ -17,7 +17,7 @@ import msgspec
 
 from crawler.errors import DiskFull, OutlastError, UsageError
 from crawler.frontier.interface import Stats
-from crawler.model import Claim, Covered, Gate, Note, Original, Standing
+from crawler.model import Claim, Covered, Fetch, Gate, Note, Original, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -171,6 +171,40 @@ class FrontierReader:
         rows = self._db.execute(self._sql["gaps"], {"kind": kind, "captured": RANK[Standing.CAPTURED]})
         for found, thing, rank, day, reason, url in rows:
             yield Covered(kind=found, id=thing, standing=STANDINGS[rank], day=day, reason=reason, url=url)
+
+    def earlier(self, fingerprint: bytes) -> tuple[str, int] | None:
+        """Return (segment, offset) of the whole answer that an earlier round got; None where none did."""
+        for number in range(self.round - 1, 0, -1):
+            row = self._db.execute(self._sql["earlier"], {"round": number, "fingerprint": fingerprint}).fetchone()
+            if row is not None:
+                return (row[0], row[1])
+        return None
+
+    def evidence(self, url: str) -> tuple[str, int, int] | None:
+        """Return (segment, offset, status) of the capture that settled a URL; None where there is none."""
+        try:
+            fingerprint = Fetch(url=url, lane="").fingerprint
+        except ValueError:
+            return None
+        for number in range(self.round, 0, -1):
+            row = self._db.execute(self._sql["evidence"], {"round": number, "fingerprint": fingerprint}).fetchone()
+            if row is not None and row[0] is not None:
+                return (row[0], row[1] or 0, row[2])
+        return None
+
+    def numbers(self, kind: str) -> Iterator[int]:
+        """Yield the ids of a kind that are numbers, in order."""
+        return (row[0] for row in self._db.execute(self._sql["numbers"], {"kind": kind}))
+
+    def days(self) -> dict[tuple[str, str], dict[str, int]]:
+        """Return (kind, day) → standing → count; what has no day is under the empty one."""
+        found: dict[tuple[str, str], dict[str, int]] = {}
+        rows = self._db.execute(
+            "SELECT kind, day, standing, n FROM coverage WHERE n > 0 ORDER BY kind, day, standing DESC"
+        )
+        for kind, day, rank, count in rows:
+            found.setdefault((kind, day), {})[STANDINGS[rank].value] = count
+        return found
 
     def claims(self) -> list[Claim]:
         """Return what the platform itself says it has."""

@@ -89,6 +89,7 @@ CREATE TABLE covered (
     day TEXT,
     reason TEXT NOT NULL DEFAULT '',
     url TEXT NOT NULL DEFAULT '',
+    round INTEGER NOT NULL DEFAULT 1,   -- in which it came to where it stands
     PRIMARY KEY (kind, id)
 ) STRICT, WITHOUT ROWID;
 

@@ -68,9 +68,13 @@ class SqliteFrontier(FrontierReader):
     # Rounds, lanes, settings
 
     def open_round(self, number: int) -> None:
-        """Begin a round."""
-        self.meta_set("round", str(number))
+        """Begin a round. Origins are forgotten: their robots.txt is asked for anew."""
+        with self._transaction():
+            self.meta_set("round", str(number))
+            self._db.execute("DELETE FROM origin")
+            self._db.execute("DELETE FROM reason")
         self._buckets.clear()
+        self._origins.clear()
 
     def set_lanes(self, order: Mapping[str, int]) -> None:
         """Give lanes their order."""
@@ -282,7 +286,7 @@ class SqliteFrontier(FrontierReader):
         if told.location is not None:
             self._place(told, url)
         self._totals["bytes"] += told.size
-        self._offer(told.outlinks)
+        self._offer(link for link in told.outlinks if not link.deeper or not self._is_known(told.coverage))
         for covered in told.coverage:
             self._cover(covered)
         self._db.executemany(self._sql["claim"], [asdict(claim) for claim in told.claims])
@@ -353,6 +357,15 @@ class SqliteFrontier(FrontierReader):
 
     # Coverage
 
+    def _is_known(self, coverage: Sequence[Covered]) -> bool:
+        """Say whether earlier rounds held all that a page shows; one that shows nothing proves nothing."""
+        if self.round == 1:
+            return False
+        shown = [one for one in coverage if one.standing is Standing.CAPTURED]
+        rows = [self._db.execute(self._sql["cover"], {"kind": one.kind, "id": one.id}).fetchone() for one in shown]
+        known = [row is not None and row[0] == RANK[Standing.CAPTURED] and row[2] < self.round for row in rows]
+        return bool(known) and all(known)
+
     def _cover(self, covered: Covered) -> None:
         row = self._db.execute(self._sql["cover"], {"kind": covered.kind, "id": covered.id}).fetchone()
         rank = RANK[covered.standing]
@@ -363,6 +376,7 @@ class SqliteFrontier(FrontierReader):
             "day": covered.day,
             "reason": covered.reason,
             "url": covered.url,
+            "round": self.round,
         }
         if row is None:
             self._db.execute(self._sql["cover_new"], facts)
@@ -371,6 +385,8 @@ class SqliteFrontier(FrontierReader):
             self._db.execute(self._sql["cover_forward"], facts)
             self._covered[covered.kind, row[1] or "", row[0]] -= 1
             self._covered[covered.kind, row[1] or covered.day or "", rank] += 1
+        elif covered.standing is Standing.MISSING and row[0] == RANK[Standing.CAPTURED] and self.round > row[2]:
+            self._db.execute(self._sql["cover_gone"], {**facts, "reason": f"gone in round {self.round}"})
 
     # Segments and payloads
 
@@ -418,6 +434,23 @@ class SqliteFrontier(FrontierReader):
                 self._moves[bucket, "queued"] += 1
                 self._reasons[state, why] -= 1
         return len(rows)
+
+    def requeue_missing(self) -> int:
+        """Queue again what was settled as missing or kept in part."""
+        count = 0
+        with self._transaction():
+            for gap in [gap for gap in self.gaps() if gap.standing in {Standing.MISSING, Standing.PARTIAL}]:
+                try:
+                    facts = {"round": self.round, "fingerprint": Fetch(url=gap.url, lane="").fingerprint}
+                except ValueError:
+                    continue
+                row = self._db.execute(self._sql["find_by_fingerprint"], facts).fetchone()
+                if row is not None and row[2] == "done":
+                    self._db.execute(self._sql["requeue"], {"id": row[0]})
+                    self._moves[row[1], "done"] -= 1
+                    self._moves[row[1], "queued"] += 1
+                    count += 1
+        return count
 
     def pause(self, *, lane: str | None = None, origin: str | None = None, paused: bool = True) -> None:
         """Let the buckets of a lane or an origin wait, or go on."""

@@ -112,7 +112,11 @@ class PlatformSite:
                 answer: Answer = handler(self, request, *found.groups())
                 return answer
         if method == "GET" and request.path in self._files:
-            return Answer(200, *self._files[request.path])
+            data, content_type = self._files[request.path]
+            tag = (("ETag", f'"{hashlib.sha256(data).hexdigest()[:16]}"'),)
+            if request.headers.get("if-none-match") == tag[0][1]:
+                return Answer(304, b"", content_type, tag)
+            return Answer(200, data, content_type, tag)
         return self.missing(request)
 
     def missing(self, request: Request) -> Answer:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 IDENTICAL = "http://netpreserve.org/warc/1.1/revisit/identical-payload-digest"
+NOT_MODIFIED = "http://netpreserve.org/warc/1.1/revisit/server-not-modified"
 #: Header of a request record that holds the work, as one line of ASCII JSON.
 WORK = "Outlast-Fetch"
 WARC_FIELDS = "application/warc-fields"
@@ -214,14 +215,16 @@ def _odd(capture: Capture, date: str, warcinfo_id: str, request_id: str) -> Reco
 
 
 def _revisit(capture: Capture, date: str, common: list[tuple[str, str]], original: Original) -> Record:
+    """Return what stands for an answer whose payload is held: the same bytes came, or a 304 (section 6.7)."""
+    is_same = capture.status == 304
     headers = [
         *common,
-        *_payload(capture.digests),
-        ("WARC-Profile", IDENTICAL),
+        *([("WARC-Payload-Digest", original.payload)] if is_same else _payload(capture.digests)),
+        ("WARC-Profile", NOT_MODIFIED if is_same else IDENTICAL),
         ("WARC-Refers-To", original.record_id),
         ("WARC-Refers-To-Target-URI", canonical(original.url)),
         ("WARC-Refers-To-Date", original.date),
-        ("WARC-Truncated", "length"),
+        *([] if is_same else [("WARC-Truncated", "length")]),
     ]
     return _record("revisit", date, headers, "application/http;msgtype=response", capture.head)
 

@@ -19,7 +19,7 @@ from crawler.errors import Damaged
 from crawler.framing import Data, End, Event, Head, ResponseParser
 from crawler.warc import cdxj, manifest
 from crawler.warc.reader import RawRecord, Records
-from crawler.warc.records import IDENTICAL
+from crawler.warc.records import IDENTICAL, NOT_MODIFIED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -238,12 +238,12 @@ class RecordChecks:
         profile = record.get("WARC-Profile")
         if "/revisit/" not in profile:
             yield "W020-revisit-profile", profile
-        if profile != IDENTICAL:
+        if profile not in {IDENTICAL, NOT_MODIFIED}:
             return
         for name in ("WARC-Refers-To", "WARC-Refers-To-Target-URI", "WARC-Refers-To-Date"):
             if not record.get(name):
                 yield "W021-revisit-refers", name
-        if record.get("WARC-Truncated") != "length":
+        if profile == IDENTICAL and record.get("WARC-Truncated") != "length":
             yield "W024-revisit-truncated", ""
         self._references.want(self._file, record)
 
