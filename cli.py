@@ -64,9 +64,9 @@ def archive() -> None:
     """Save a social platform's public posts and media before it goes dark.
 
     \b
-    archive crawl parler.com        save it; run it again to resume
-    archive status parler.com       what is held, what is missing
-    archive verify parler.com       prove that every byte is as it was
+    archive crawl example.org       save it; run it again to resume
+    archive status example.org      what is held, what is missing
+    archive verify example.org      prove that every byte is as it was
     archive demo                    try all of it on this machine
     """  # noqa: D301 - click's mark for "do not wrap"
 

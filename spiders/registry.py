@@ -23,6 +23,8 @@ BUILT_IN = {
     "generic": "spiders.generic:GenericSpider",
 }
 GROUP = "outlast.spiders"
+#: The platform whose replica ``archive demo`` shows unless told otherwise.
+DEMO = "parler"
 #: The platform of a site that no other spider recognises.
 FALLBACK = "generic"
 

@@ -8,12 +8,19 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from crawler.commands.console import Console, common, console_from
+from crawler.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from crawler.replicas.run import Running
 
 EXIT = """
 \b
@@ -26,31 +33,26 @@ Exit status
 
 
 @click.command(epilog=EXIT)
+@click.argument("platform", required=False, default="")
 @click.option(
     "--posts", type=click.IntRange(20, 1_000_000), default=200, show_default=True, help="How large the replica is."
 )
 @click.option("--into", type=click.Path(file_okay=False), help="The collection's directory. [default: a new ./demo-…]")
 @common
-def demo(posts: int, into: str | None, **options: Any) -> int:
-    """Start a replica of Parler as it was in January 2021 (invented people, invented posts) on this machine, crawl it
-    with the command shown, verify every byte, and say what to do next.
+def demo(platform: str, posts: int, into: str | None, **options: Any) -> int:
+    """Start a replica of a platform (of one that is gone, unless you name another; invented people, invented posts) on
+    this machine, crawl it with the command shown, verify every byte, and say what to do next.
     """
-    from crawler.replicas.run import running  # noqa: PLC0415 - not for --help
+    from spiders.registry import DEMO, get  # noqa: PLC0415 - not for --help
 
     console = console_from(options)
+    spider = get(platform or DEMO)
     root = into or tempfile.mkdtemp(prefix="demo-", dir=Path.cwd())
-    console.say(f"Starting a replica of Parler with {posts:,} posts on 127.0.0.1 …")
-    with running("parler", posts=posts) as replica:
-        command = [
-            "crawl",
-            "parler.com",
-            "--into",
-            root,
-            "--connect-to",
-            f"::127.0.0.1:{replica.port}",
-            "--ca-cert",
-            str(replica.ca),
-        ]
+    console.say(f"Starting a replica of {spider.title} with {posts:,} posts on 127.0.0.1 …")
+    with _replica(spider.name, posts) as replica:
+        # A replica with names of its own is reached under them, by its own certificates.
+        named = ["--connect-to", f"::127.0.0.1:{replica.port}", "--ca-cert", str(replica.ca)] if replica.ca else []
+        command = ["crawl", replica.hosts[0] if named else f"127.0.0.1:{replica.port}", "--into", root, *named]
         code, crawled = _archive(command, console)
         truth = replica.truth()
     if code not in {0, 3}:
@@ -69,6 +71,17 @@ def demo(posts: int, into: str | None, **options: Any) -> int:
         **{key: crawled.get(key) for key in ("captures", "bytes", "coverage", "segments", "seconds")},
     )  # fmt: skip
     return code
+
+
+@contextmanager
+def _replica(name: str, posts: int) -> Iterator[Running]:
+    from crawler.replicas.run import running  # noqa: PLC0415 - not for --help
+
+    try:
+        with running(name, size=posts) as replica:
+            yield replica
+    except RuntimeError as e:
+        raise UsageError(f"There is no replica of {name} to show.") from e
 
 
 def _archive(arguments: list[str], console: Console) -> tuple[int, dict[str, Any]]:
@@ -96,6 +109,8 @@ def _compare(coverage: dict[str, dict[str, int]], truth: dict[str, Any], console
     missing: dict[str, int] = {}
     console.say("\nAgainst the replica's own books:")
     for kind, public in truth["public"].items():
+        if kind not in coverage:
+            continue  # the spider files it under another kind
         held = coverage.get(kind, {}).get("captured", 0)
         console.say(f"  {kind:<10} {held:,} of {public:,}")
         if held < public:

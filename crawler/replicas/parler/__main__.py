@@ -11,7 +11,7 @@ from crawler.replicas.parler.world import World
 def main() -> None:
     """Parse the options and serve until standard input closes."""
     options = parser("parler", "A replica of Parler, January 2021.")
-    options.add_argument("--posts", type=int, default=2000, help="how many there are")
+    options.add_argument("--posts", "--size", type=int, default=2000, help="how many there are")
     options.add_argument(
         "--http-port", type=int, default=0, help="where plain HTTP is redirected from; 0 takes a free one"
     )
