@@ -37,6 +37,9 @@ class Entry:
     last_date: str
     sealed_at: str
     prev: str
+    #: Bytes of a part, and of each part in order its MD5 (hex), as uploads in parts want them; nobody hashes again.
+    part_bytes: int = 0
+    part_md5: tuple[str, ...] = ()
 
 
 def read(path: Path) -> list[Entry]:
@@ -48,7 +51,8 @@ def read(path: Path) -> list[Entry]:
     prev = GENESIS
     for number, text in enumerate(_whole_lines(path), 1):
         try:
-            entry = Entry(**json.loads(text))
+            facts = json.loads(text)
+            entry = Entry(**{**facts, "part_md5": tuple(facts.get("part_md5", ()))})
         except (ValueError, TypeError) as e:
             raise Damaged(f"{path}:{number}: not a manifest line: {e}") from e
         if entry.prev != prev or entry.sequence != number:

@@ -1,0 +1,192 @@
+"""The ledger of copies: how far each object is at each destination, durable before the network step that needs it.
+
+One row for each (object, destination): pending → uploading → uploaded → proven. A part that arrived is a row, too. The
+file stands beside the frontier, so that a push can run while a crawl does.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from crawler.errors import DiskFull, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+FORMAT = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS destination (
+    name TEXT PRIMARY KEY,
+    facts TEXT NOT NULL,             -- where it is, as JSON
+    profile TEXT,                    -- what its probe found, as JSON
+    trouble TEXT NOT NULL DEFAULT '' -- why nothing is sent there now
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS copy (
+    object TEXT NOT NULL,            -- path within the collection
+    sha256 TEXT NOT NULL,
+    destination TEXT NOT NULL,
+    key TEXT NOT NULL,
+    state TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    upload TEXT NOT NULL DEFAULT '', -- id of an upload in parts that is under way
+    proof TEXT NOT NULL DEFAULT '',  -- what proved it
+    reason TEXT NOT NULL DEFAULT '', -- why it went wrong last
+    tries INTEGER NOT NULL DEFAULT 0,
+    changed REAL NOT NULL,
+    PRIMARY KEY (object, sha256, destination)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS part (
+    upload TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    etag TEXT NOT NULL,
+    PRIMARY KEY (upload, number)
+) STRICT, WITHOUT ROWID;
+"""
+
+
+class CopyState(StrEnum):
+    """How far a copy is."""
+
+    PENDING = "pending"
+    UPLOADING = "uploading"
+    #: The server said that it has it.
+    UPLOADED = "uploaded"
+    #: What it has was shown to be what we have.
+    PROVEN = "proven"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """One object at one destination."""
+
+    object: str
+    sha256: str
+    destination: str
+    key: str
+    state: CopyState
+    bytes: int
+    upload: str = ""
+    proof: str = ""
+    reason: str = ""
+    tries: int = 0
+
+
+class Copies:
+    """The ledger's file. Every verb that returns has taken effect durably.
+
+    Raises UsageError where the file is damaged or newer, DiskFull where it cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=60)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.executescript(_SCHEMA)
+            self._db.execute("INSERT OR IGNORE INTO meta VALUES ('format', ?)", (str(FORMAT),))
+            found = int(self._db.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()[0])
+        except sqlite3.OperationalError as e:
+            raise DiskFull(f"{path} cannot be written ({e}).") from e
+        except sqlite3.DatabaseError as e:
+            raise UsageError(f"{path} cannot be used ({e}); move it away: the next push looks what is there.") from e
+        if found > FORMAT:
+            raise UsageError(f"{path} has format {found}; this Outlast reads up to {FORMAT}: update it.")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    # Destinations
+
+    def add(self, name: str, facts: dict[str, Any]) -> None:
+        """Know a destination; what was found out about another of this name is forgotten."""
+        text = json.dumps(facts, sort_keys=True)
+        self._db.execute(
+            "INSERT INTO destination (name, facts) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET "
+            "profile = CASE WHEN facts = excluded.facts THEN profile END, facts = excluded.facts, trouble = ''",
+            (name, text),
+        )
+
+    def destinations(self) -> dict[str, tuple[dict[str, Any], dict[str, Any] | None, str]]:
+        """Return name → (where it is, what its probe found or None, what is wrong with it)."""
+        rows = self._db.execute("SELECT name, facts, profile, trouble FROM destination ORDER BY name").fetchall()
+        return {row[0]: (json.loads(row[1]), json.loads(row[2]) if row[2] else None, row[3]) for row in rows}
+
+    def set_profile(self, name: str, profile: dict[str, Any]) -> None:
+        """Keep what a probe found."""
+        self._db.execute("UPDATE destination SET profile = ? WHERE name = ?", (json.dumps(profile), name))
+
+    def set_trouble(self, name: str, why: str) -> None:
+        """Say why nothing goes to a destination now; empty where something may again."""
+        self._db.execute("UPDATE destination SET trouble = ? WHERE name = ?", (why, name))
+
+    # Copies
+
+    def want(self, copies: Iterable[Copy], *, now: float) -> None:
+        """Enter copies that are to be made; one that is known stays as it is."""
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany(
+                "INSERT OR IGNORE INTO copy (object, sha256, destination, key, state, bytes, changed) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [(c.object, c.sha256, c.destination, c.key, c.state.value, c.bytes, now) for c in copies],
+            )
+            self._db.execute("COMMIT")
+
+    def all(self, destination: str | None = None) -> list[Copy]:
+        """Return the copies, of one destination or of all, oldest objects first."""
+        rows = self._db.execute(
+            "SELECT object, sha256, destination, key, state, bytes, upload, proof, reason, tries FROM copy "
+            "WHERE :name IS NULL OR destination = :name ORDER BY object",
+            {"name": destination},
+        ).fetchall()
+        return [
+            Copy(object=row[0], sha256=row[1], destination=row[2], key=row[3], state=CopyState(row[4]), bytes=row[5],
+                 upload=row[6], proof=row[7], reason=row[8], tries=row[9])
+            for row in rows
+        ]  # fmt: skip
+
+    def set(
+        self, copy: Copy, state: CopyState, *, now: float, upload: str = "", proof: str = "", reason: str = ""
+    ) -> None:
+        """Say how far a copy is. ``reason`` counts as a try."""
+        self._db.execute(
+            "UPDATE copy SET state = ?, upload = ?, proof = ?, reason = ?, tries = tries + ?, changed = ? "
+            "WHERE object = ? AND sha256 = ? AND destination = ?",
+            (state.value, upload, proof, reason, int(bool(reason)), now, copy.object, copy.sha256, copy.destination),
+        )
+
+    def rename(self, copy: Copy, key: str, *, now: float, reason: str) -> None:
+        """Begin a copy anew under another key: what is under this one is not what we have."""
+        self._db.execute(
+            "UPDATE copy SET key = ?, state = 'pending', upload = '', proof = '', reason = ?, tries = tries + 1, "
+            "changed = ? WHERE object = ? AND sha256 = ? AND destination = ?",
+            (key, reason, now, copy.object, copy.sha256, copy.destination),
+        )
+
+    def proven(self, object_path: str, sha256: str) -> list[str]:
+        """Return the destinations at which an object is proven."""
+        rows = self._db.execute(
+            "SELECT destination FROM copy WHERE object = ? AND sha256 = ? AND state = 'proven'", (object_path, sha256)
+        ).fetchall()
+        return [row[0] for row in rows]
+
+    # Parts
+
+    def part_sent(self, upload: str, number: int, etag: str) -> None:
+        """Keep what the server called a part."""
+        self._db.execute("INSERT OR REPLACE INTO part VALUES (?, ?, ?)", (upload, number, etag))
+
+    def parts(self, upload: str) -> dict[int, str]:
+        """Return number → ETag of the parts that arrived."""
+        return dict(self._db.execute("SELECT number, etag FROM part WHERE upload = ?", (upload,)).fetchall())
+
+    def forget_parts(self, upload: str) -> None:
+        """Forget the parts of an upload that is over."""
+        self._db.execute("DELETE FROM part WHERE upload = ?", (upload,))
