@@ -21,6 +21,8 @@ COMMANDS = {
     "status": ("status", "Say what a collection holds and what it lacks, also while it is crawled."),
     "coverage": ("coverage", "List what is lacking, each gap with its evidence."),
     "push": ("push", "Copy a collection to S3-compatible places, and prove the copies."),
+    "pull": ("pull", "Fetch a collection back from where it was pushed."),
+    "audit": ("audit", "Check that the copies are there, and as they were."),
     "verify": ("verify", "Prove that a collection or WARC file is whole."),
     "demo": ("demo", "Crawl a replica of a dead platform on this machine."),
     "doctor": ("doctor", "Check this installation."),

@@ -192,6 +192,28 @@ class Store:
             os.fsync(out.fileno())
         return digest.hexdigest()
 
+    def is_awake(self, key: str) -> bool:
+        """Say whether an object can be read now: it is in no archive class, or restored from it."""
+        head = self.head(key)
+        if head is None or head.get("StorageClass") not in {"GLACIER", "DEEP_ARCHIVE"}:
+            return True
+        if 'ongoing-request="false"' in head.get("Restore", ""):
+            return True
+        try:
+            self.get(key, first=0, last=0)  # the class may be no more than a label
+        except Archived:
+            return False
+        return True
+
+    def restore(self, key: str, *, days: int, tier: str) -> None:
+        """Ask for an archived object back, for so many days; one that was asked for already is no fault."""
+        request = {"Days": days, "GlacierJobParameters": {"Tier": tier}}
+        try:
+            with self._asking(key):
+                self._client.restore_object(Bucket=self._bucket, Key=key, RestoreRequest=request)
+        except Underway:
+            return
+
     def delete(self, key: str) -> None:
         """Delete an object of ours that is no copy: the canary."""
         with self._asking(key):
@@ -292,6 +314,14 @@ class Absent(Refused):
     """There is no such object or upload."""
 
 
+class Archived(Refused):
+    """The object is in an archive class and must be restored first."""
+
+
+class Underway(Refused):
+    """The object is being restored already."""
+
+
 class Exists(Refused):
     """There is such an object already, and it stays."""
 
@@ -304,6 +334,10 @@ def _meant(name: str, what: str, error: ClientError) -> OutlastError:
     told = f"{code or status} {facts.get('Message', '')}".strip()[:300]
     if code in _ABSENT:
         return Absent(f"{name} has no {what} ({told}).")
+    if code == "InvalidObjectState":
+        return Archived(f"{name} has {what} in an archive class ({told}).")
+    if code == "RestoreAlreadyInProgress":
+        return Underway(f"{name} restores {what} already ({told}).")
     if code in _GONE:
         return Denied(f"{name}: the bucket is not there ({told}).")
     if code == "RequestTimeTooSkewed":

@@ -196,9 +196,9 @@ class Sender:
             self._spoilt(copy, f"it has {head.get('ContentLength')} bytes, not {thing.bytes}")
         if self._read_back != "full":
             etag = str(head.get("ETag", "")).strip('"')
-            if self._trusts_etag(thing):
-                if etag != _expected(thing):
-                    self._spoilt(copy, f"its ETag is {etag}, not {_expected(thing)}")
+            if trusts_etag(self._profile, thing):
+                if etag != expected_etag(thing):
+                    self._spoilt(copy, f"its ETag is {etag}, not {expected_etag(thing)}")
                 return "etag"
             if self._read_back == "none":
                 return ""
@@ -207,22 +207,24 @@ class Sender:
             self._spoilt(copy, f"its SHA-256 is {found[:12]}…, not {thing.sha256[:12]}…")
         return "read back"
 
-    def _trusts_etag(self, thing: Object) -> bool:
-        profile = self._profile
-        is_own = profile.etag_of_parts if len(thing.part_md5) > 1 else profile.etag_is_md5
-        return profile.is_intact and profile.checks_md5 and is_own
-
     def _spoilt(self, copy: Copy, why: str) -> None:
         """What is there is not what we have: it stays as evidence, and the next try has another name."""
         self._copies.rename(copy, _next_name(copy.key), now=time.time(), reason=why)
         raise Refused(f"{copy.destination} has {copy.key} wrongly: {why}.")
 
 
+def trusts_etag(profile: Profile, thing: Object) -> bool:
+    """Say whether an ETag that is right proves that an object is, at a destination with this profile."""
+    is_own = profile.etag_of_parts if len(thing.part_md5) > 1 else profile.etag_is_md5
+    return profile.is_intact and profile.checks_md5 and is_own
+
+
 def _length(thing: Object, number: int) -> int:
     return min(thing.part_bytes, thing.bytes - (number - 1) * thing.part_bytes)
 
 
-def _expected(thing: Object) -> str:
+def expected_etag(thing: Object) -> str:
+    """Return the ETag that an object has where ETags are what they are on S3."""
     return thing.part_md5[0] if len(thing.part_md5) == 1 else etag_of_parts(thing.part_md5)
 
 

@@ -55,7 +55,11 @@ def free_ports(count: int) -> list[int]:
 def seaweedfs(work: Path) -> Iterator[Server]:
     """SeaweedFS with authentication: everything real."""
     work.mkdir(parents=True, exist_ok=True)
-    identity = {"name": "test", "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin", "Read", "Write", "List", "Tagging"]}
+    identity = {
+        "name": "test",
+        "credentials": [{"accessKey": KEY, "secretKey": SECRET}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
     (work / "s3.json").write_text(json.dumps({"identities": [identity]}))
     (work / "data").mkdir(exist_ok=True)
     s3, master, volume, filer, *grpc = free_ports(8)
@@ -99,7 +103,10 @@ def _program(name: str) -> str:
 
 
 def _served(command: list[str], server: Server, work: Path) -> Iterator[Server]:
-    with (work / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=work) as child:
+    with (
+        (work / "log").open("wb") as log,
+        subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=work) as child,
+    ):
         try:
             _await(server, child, work / "log")
             yield server

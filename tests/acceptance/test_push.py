@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from crawler.replicas.run import running
 from tests.acceptance.s3_servers import BUCKET, SERVERS, Server
-from tests.acceptance.support import archive
+from tests.acceptance.support import archive, doubles, settled
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,12 @@ def test_everything_arrives_and_is_proved(collection: Path, server: Server) -> N
     assert ran.code == 0, ran.out + ran.err
     stored = _stored(server, "whole/")
     digests = {hashlib.sha256(data).hexdigest() for data in stored.values()}
-    files = [*collection.glob("warcs/*.gz"), *collection.glob("indexes/*"), collection / "manifest.jsonl", collection / "collection.json"]
+    files = [
+        *collection.glob("warcs/*.gz"),
+        *collection.glob("indexes/*"),
+        collection / "manifest.jsonl",
+        collection / "collection.json",
+    ]
     for path in files:
         assert hashlib.sha256(path.read_bytes()).hexdigest() in digests, path.name
     assert len(stored) == len(files)
@@ -54,3 +60,72 @@ def test_everything_arrives_and_is_proved(collection: Path, server: Server) -> N
         assert not profile["is_conditional"]
     if server.name == "seaweedfs":
         assert all(profile.values()), profile
+
+
+def test_it_comes_back_whole_to_a_machine_that_never_saw_it(collection: Path, server: Server, tmp_path: Path) -> None:
+    assert archive("push", collection, *server.to("back"), **server.environment).code == 0
+    where = [f"s3://{BUCKET}/back", "--endpoint-url", server.url]
+    ran = archive("pull", *where, "--into", tmp_path / "new", **server.environment)
+    assert ran.code == 0, ran.err
+    for path in collection.glob("warcs/*.gz"):
+        assert (tmp_path / "new" / "warcs" / path.name).read_bytes() == path.read_bytes()
+    assert archive("verify", tmp_path / "new").code == 0
+    (tmp_path / "new" / "collection.json").unlink()
+    (tmp_path / "new" / "pulling").touch()
+    again = archive("pull", *where, "--into", tmp_path / "new", "--json", **server.environment)
+    assert again.summary["here_already"] == len(list(collection.glob("warcs/*.gz")))
+
+
+def test_a_flipped_bit_and_a_lost_object_are_found(collection: Path, server: Server) -> None:
+    assert archive("push", collection, *server.to("audit"), **server.environment).code == 0
+    name = f"{server.url.removeprefix('http://')}/{BUCKET}/audit"
+    assert archive("audit", collection, name, "--read-back", "full", **server.environment).code == 0
+    client = server.client()
+    keys = [one["Key"] for one in client.list_objects_v2(Bucket=BUCKET, Prefix="audit/")["Contents"]]
+    spoilt, lost, *_ = (key for key in keys if "-text-" in key and key.endswith(".warc.gz"))
+    data = client.get_object(Bucket=BUCKET, Key=spoilt)["Body"].read()
+    client.put_object(Bucket=BUCKET, Key=spoilt, Body=data[:-9] + bytes([data[-9] ^ 1]) + data[-8:])
+    client.delete_object(Bucket=BUCKET, Key=lost)
+    ran = archive("audit", collection, name, "--read-back", "full", **server.environment)
+    assert ran.code == 6
+    assert spoilt in ran.out
+    assert lost in ran.out
+    into = collection.parent / f"pulled-{server.name}"
+    pulled = archive("pull", f"s3://{BUCKET}/audit", "--endpoint-url", server.url, "--into", into, **server.environment)
+    assert pulled.code == 3
+    assert "not what was pushed" in pulled.err
+    client.put_object(Bucket=BUCKET, Key=spoilt, Body=data)
+
+
+def test_what_is_archived_is_asked_for_and_waited_for(collection: Path, tmp_path: Path) -> None:
+    with SERVERS["moto"](tmp_path / "moto") as server:
+        to = [*server.to("deep"), "--storage-class", "DEEP_ARCHIVE"]
+        pushed = archive("push", collection, *to, **server.environment)
+        # This server takes wrong sums, so that only reading back would prove it, and that it refuses.
+        assert pushed.code == 3
+        assert "there but not proven" in pushed.out
+        where = [f"s3://{BUCKET}/deep", "--endpoint-url", server.url, "--into", tmp_path / "c"]
+        refused = archive("pull", *where, **server.environment)
+        assert refused.code != 0
+        assert "--restore" in refused.err
+        ran = archive("pull", *where, "--restore", "Bulk", **server.environment)
+        assert ran.code == 0, ran.err
+        assert archive("verify", tmp_path / "c").code == 0
+
+
+def test_a_crawl_goes_on_from_a_bare_machine(tmp_path: Path) -> None:
+    with SERVERS["seaweedfs"](tmp_path / "weed") as server, running("mastodon", size=80) as replica:
+        crawl = ["crawl", f"127.0.0.1:{replica.port}", "--into"]
+        assert archive(*crawl, tmp_path / "whole").code == 0
+        assert archive(*crawl, tmp_path / "lost", "--limit", "80", "--concurrency", "4").code == 7
+        assert archive("push", tmp_path / "lost", *server.to("bare"), **server.environment).code == 0
+        shutil.rmtree(tmp_path / "lost")
+        where = [f"s3://{BUCKET}/bare", "--endpoint-url", server.url, "--into", tmp_path / "new"]
+        assert archive("pull", *where, **server.environment).code == 0
+        asked = len(replica.ledger())
+        ran = archive(*crawl, tmp_path / "new")
+        assert ran.code == 0, ran.err
+        more = [one["target"] for one in replica.ledger()[asked:]]
+    assert settled(tmp_path / "new") == settled(tmp_path / "whole")
+    assert not doubles(tmp_path / "new")
+    assert len(more) < len(settled(tmp_path / "whole")) - 60
