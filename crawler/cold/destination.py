@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from crawler.errors import UsageError
@@ -52,3 +52,27 @@ def from_url(
         name=name or f"{where}{parts.netloc}/{prefix}".rstrip("/"), bucket=parts.netloc, prefix=prefix,
         endpoint=endpoint, region=region, storage_class=storage_class,
     )  # fmt: skip
+
+
+def from_tables(tables: object) -> dict[str, Destination]:
+    """Return name → destination of the ``[[destination]]`` tables of a configuration.
+
+    Raises UsageError where one lacks its name or bucket, or has a setting that is not known.
+    """
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise UsageError("Destinations are written as [[destination]] tables.")
+    found: dict[str, Destination] = {}
+    known = set(Destination.__dataclass_fields__)
+    for table in tables:
+        name = str(table.get("name", ""))
+        if not name or "://" in name or not table.get("bucket"):
+            raise UsageError("A [[destination]] needs a name and a bucket.")
+        if unknown := table.keys() - known:
+            raise UsageError(f"[[destination]] {name!r} has no setting {', '.join(sorted(unknown))}.")
+        if name in found:
+            raise UsageError(f"There are two destinations {name!r}.")
+        facts = {key: str(value) for key, value in table.items()}
+        url = f"s3://{facts['bucket']}/{facts.get('prefix', '')}"
+        checked = from_url(url, endpoint=facts.get("endpoint"), region=facts.get("region"), name=name)
+        found[name] = replace(checked, storage_class=facts.get("storage_class", ""), owner=facts.get("owner", ""))
+    return found

@@ -73,6 +73,7 @@ def push(
     destinations: Sequence[Destination],
     order: Order,
     *,
+    with_finders: bool = True,
     progress: Callable[[str, int, int], None] = lambda name, sent, whole: None,
     say: Callable[[str], None] = lambda text: None,
 ) -> list[Outcome]:
@@ -82,7 +83,10 @@ def push(
     """
     with _alone(collection), closing(Copies(collection.root / "copies.sqlite")) as copies:
         # The manifest is read first: what is sealed while we push goes with the next one.
-        things = {(one.path, one.sha256): one for one in (*segments(collection), *finders(collection))}
+        things = {
+            (one.path, one.sha256): one
+            for one in (*segments(collection), *(finders(collection) if with_finders else ()))
+        }
         throttle = Throttle(order.rate)
         outcomes = [Outcome(one.name) for one in destinations]
         threads = []

@@ -85,6 +85,7 @@ def _read_config(ctx: click.Context, _param: click.Parameter, value: str | None)
         raise UsageError(f"{path}: {e.strerror}.") from e
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
         raise UsageError(f"{path}: {e}") from e
+    ctx.meta["outlast.tables"] = tables
     mine = tables.get(ctx.info_name or "", {})
     known = {p.name: p for p in ctx.command.params}
     for name in mine:

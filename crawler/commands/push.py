@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,8 +14,13 @@ from crawler.commands.console import Console, byte_count, common, console_from, 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+    from crawler.cold.destination import Destination
     from crawler.cold.push import Outcome
     from crawler.collection import Collection
+
+#: Seconds between looks at what a running crawl has sealed, and those that one destination that takes nothing may
+#: hold up the others meanwhile.
+FOLLOW_EVERY, AWHILE = 5.0, 20.0
 
 EXIT = """
 \b
@@ -31,7 +38,12 @@ Exit status
 @click.command(epilog=EXIT)
 @click.argument("directory", type=click.Path(file_okay=False))
 @click.option(
-    "--to", "urls", multiple=True, required=True, metavar="URL", help="s3://BUCKET/PREFIX; several are several copies."
+    "--to",
+    "urls",
+    multiple=True,
+    required=True,
+    metavar="WHERE",
+    help="s3://BUCKET/PREFIX, or the name of a [[destination]] of the config; several are several copies.",
 )
 @click.option(
     "--endpoint-url",
@@ -40,6 +52,7 @@ Exit status
     metavar="URL",
     help="One for all destinations, or one for each in order.",
 )
+@click.option("--follow", is_flag=True, help="While a crawl of this collection runs, go on with what it seals.")
 @click.option("--region", default=None, help="[default: that of the AWS settings]")
 @click.option("--storage-class", default="", help="Class of the segments (GLACIER_IR, DEEP_ARCHIVE, …).")
 @click.option("--connections", type=click.IntRange(1, 64), default=4, show_default=True, help="At once, a destination.")
@@ -63,24 +76,18 @@ Exit status
 def push(
     directory: str, urls: tuple[str, ...], endpoints: tuple[str, ...], region: str | None, storage_class: str,
     connections: int, bwlimit: str, read_back: Literal["auto", "full", "none"], retry_for: str, dry_run: bool,
+    follow: bool,
     **options: Any,
 ) -> int:  # fmt: skip
     """Copy the collection in DIRECTORY to every destination and prove each copy. Killed or cut off, the same command
     goes on: only what is not there is sent. Credentials and CA bundle come from the usual AWS variables.
     """
-    from crawler.cold.destination import from_url  # noqa: PLC0415 - not for --help
-    from crawler.collection import Collection  # noqa: PLC0415
+    from crawler.collection import Collection  # noqa: PLC0415 - not for --help
     from crawler.errors import UsageError  # noqa: PLC0415
 
     console = console_from(options)
     collection = Collection.open(Path(directory))
-    if len(endpoints) not in {0, 1, len(urls)}:
-        raise UsageError("Give one --endpoint-url for all destinations, or one for each --to.")
-    places: list[str | None] = [*endpoints] if len(endpoints) == len(urls) else [*(endpoints or (None,))] * len(urls)
-    destinations = [
-        from_url(url, endpoint=place, region=region, storage_class=storage_class)
-        for url, place in zip(urls, places, strict=True)
-    ]
+    destinations = _destinations(urls, endpoints, region, storage_class)
     if len({one.name for one in destinations}) < len(destinations):
         raise UsageError("Two destinations are the same place; that would be one copy.")
     if dry_run:
@@ -93,10 +100,44 @@ def push(
         connections=connections, rate=byte_count(bwlimit), read_back=read_back, patience=duration(retry_for)
     )  # fmt: skip
     try:
-        outcomes = carry_out(collection, destinations, order, progress=bars.show, say=console.say)
+        while True:
+            runs = follow and collection.is_locked()
+            # While more is sealed, what finds it again would be out of date at once.
+            outcomes = carry_out(
+                collection, destinations, replace(order, patience=min(order.patience, AWHILE)) if runs else order,
+                with_finders=not runs, progress=bars.show, say=console.say,
+            )  # fmt: skip
+            if not runs:
+                break
+            time.sleep(FOLLOW_EVERY)
     finally:
         bars.close()
     return _tell(outcomes, console)
+
+
+def _destinations(
+    urls: tuple[str, ...], endpoints: tuple[str, ...], region: str | None, storage_class: str
+) -> list[Destination]:
+    """Return what ``--to`` names: destinations of the configuration by their names, others by their URLs."""
+    from crawler.cold.destination import from_tables, from_url  # noqa: PLC0415 - not for --help
+    from crawler.errors import UsageError  # noqa: PLC0415
+
+    tables = click.get_current_context().meta.get("outlast.tables", {})
+    named = from_tables(tables.get("destination", []))
+    count = sum("://" in url for url in urls)
+    if len(endpoints) not in {0, 1, count}:
+        raise UsageError("Give one --endpoint-url for all s3:// destinations, or one for each.")
+    places = iter(endpoints if len(endpoints) == count else [*(endpoints or (None,))] * count)
+    found = []
+    for url in urls:
+        if "://" in url:
+            found.append(from_url(url, endpoint=next(places), region=region, storage_class=storage_class))
+        elif url in named:
+            found.append(named[url])
+        else:
+            known = f"there are: {', '.join(named)}" if named else "the config has none"
+            raise UsageError(f"There is no destination {url!r}; {known}. Or write s3://BUCKET/PREFIX.")
+    return found
 
 
 def _plan(collection: Collection, copies: int, console: Console) -> int:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
 from crawler.replicas.run import running
 from tests.acceptance.s3_servers import BUCKET, SERVERS, Server
-from tests.acceptance.support import archive, doubles, settled
+from tests.acceptance.support import archive, doubles, settled, start
 
 
 @pytest.fixture(scope="module")
@@ -129,3 +130,25 @@ def test_a_crawl_goes_on_from_a_bare_machine(tmp_path: Path) -> None:
     assert settled(tmp_path / "new") == settled(tmp_path / "whole")
     assert not doubles(tmp_path / "new")
     assert len(more) < len(settled(tmp_path / "whole")) - 60
+
+
+def test_what_a_crawl_seals_leaves_while_it_runs(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    with SERVERS["seaweedfs"](tmp_path / "weed") as server, running("mastodon", size=120) as replica:
+        config.write_text(
+            f'[[destination]]\nname = "here"\nbucket = "{BUCKET}"\nprefix = "f"\nendpoint = "{server.url}"\n'
+        )
+        crawl = start(
+            "crawl", f"127.0.0.1:{replica.port}", "--into", tmp_path / "c", "--rate", "25", "--seal-every", "2s"
+        )
+        while not list((tmp_path / "c" / "warcs").glob("*.open")):
+            time.sleep(0.1)
+        push = ["push", tmp_path / "c", "--to", "here", "--follow", "--config", config, "--json"]
+        ran = archive(*push, **server.environment)
+        assert crawl.wait(60) == 0
+        assert ran.code == 0, ran.err
+        assert ran.summary["proven"] > 8
+        assert archive("audit", tmp_path / "c", "--read-back", "full", **server.environment).code == 0
+    unknown = archive("push", tmp_path / "c", "--to", "there", "--config", config)
+    assert unknown.code == 2
+    assert "here" in unknown.err
