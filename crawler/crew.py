@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from crawler import clock
 from crawler.errors import OutlastError
@@ -44,6 +45,7 @@ from crawler.frontier.remote import (
 from crawler.model import Lease
 from crawler.politeness.pace import merged, part_of
 from crawler.provenance import warcinfo_fields
+from spiders.registry import get
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,6 +108,7 @@ class Crew:
         self._stop = stop
         self._size = config.workers or os.cpu_count() or 1
         self._splits = not (config.rate or config.delay) and config.concurrency >= self._size
+        self._advised = get(platform).rates
         self._workers: list[_Worker] = []
         self._ending = False
         self._deaths = 0
@@ -256,7 +259,9 @@ class Crew:
 
     def _lease(self, worker: _Worker, ask: Ask) -> Granted:
         def room(origin: str) -> int:
-            if not self._splits and zlib.crc32(origin.encode()) % self._size != worker.slot:
+            # A rate is kept by one worker alone.
+            is_one = not self._splits or (urlsplit(origin).hostname or "") in self._advised
+            if is_one and zlib.crc32(origin.encode()) % self._size != worker.slot:
                 return 0
             return ask.busy.get(origin, ask.default_room)
 

@@ -17,8 +17,9 @@ from crawler.provenance import warcinfo_fields
 from crawler.url import host_of
 from crawler.warc.records import dns, exchange, metadata
 from crawler.warc.segment import SegmentWriter
+from spiders.closed import challenge
 from spiders.detect import contradiction, next_probe, recognise
-from spiders.registry import get
+from spiders.registry import all_classes, get
 
 if TYPE_CHECKING:
     from crawler.collection import Collection
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from crawler.frontier.sqlite import SqliteFrontier
     from crawler.model import Seed
     from crawler.response import CaptureResponse
+    from spiders.base import PlatformSpider
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,8 @@ class Site:
     captures: tuple[tuple[Fetch, Capture], ...]
     lookups: tuple[Lookup, ...] = ()
     is_local: bool = False
+    #: Why the site cannot be crawled though it answered; empty where it can.
+    refusal: str = ""
 
     def record(self, collection: Collection, frontier: SqliteFrontier, config: Config) -> None:
         """Write the exchanges as a segment of the collection; the next run of the sealer takes it."""
@@ -58,17 +62,25 @@ class Site:
         frontier.commit_recovered([], {name: writer.size}, now=0.0)
 
 
-async def probe(seed: Seed, config: Config, platform: str = "", *, only_reach: bool = False) -> Site:
+async def probe(
+    seed: Seed, config: Config, platform: str = "", *, only_reach: bool = False, listed: bool = False
+) -> Site:
     """Ask a site what it is; at most 8 requests. ``only_reach`` asks for the seed alone.
 
-    Raises SiteUnavailable where it cannot be reached, UsageError where it contradicts ``platform``.
+    A site that is known to show strangers nothing is asked nothing, unless the user ``listed`` pages of it. Raises
+    SiteUnavailable for it, and where a site cannot be reached; UsageError where it contradicts ``platform``.
     """
-    if platform:
-        get(platform)
+    closed = _closed(seed, platform)
+    if closed is not None and not listed:
+        raise SiteUnavailable(
+            f"{host_of(seed.url)} is {closed.title}, which {closed.closed}. Pages that you list with -i FILE are tried "
+            "as any stranger gets them."
+        )
     lookups: list[Lookup] = []
     asked: list[tuple[Fetch, Capture]] = []
     replies: list[CaptureResponse] = []
     tried: list[str] = []
+    refusal = ""
     with tempfile.TemporaryDirectory(prefix="outlast-probe-") as spool:
         pool = Pool(pool_options(config, seed.url, Path(spool)), on_lookup=lookups.append)
         try:
@@ -81,14 +93,15 @@ async def probe(seed: Seed, config: Config, platform: str = "", *, only_reach: b
                 if capture.outcome is Outcome.OK and capture.body.path is None:
                     asked.append((fetch, capture))
                     replies.append(response_from(fetch, capture))
-                if only_reach:
+                    refusal = refusal or (_refusal(seed, replies[0]) if len(tried) == 1 else "")
+                if only_reach or refusal or closed:
                     break
         finally:
             await pool.close()
     found = recognise(replies)
-    if platform and not only_reach and (why := contradiction(platform, found)):
+    if platform and not (only_reach or refusal or closed) and (why := contradiction(platform, found)):
         raise UsageError(f"{why} Leave --platform out, or name {found.platform}.")
-    chosen = get(platform) if platform else get(found.platform)
+    chosen = closed or get(platform or found.platform)
     return Site(
         platform=chosen.name,
         title=chosen.title,
@@ -97,7 +110,24 @@ async def probe(seed: Seed, config: Config, platform: str = "", *, only_reach: b
         captures=tuple(asked),
         lookups=tuple(lookups),
         is_local=_is_local(asked),
+        refusal=refusal,
     )
+
+
+def _closed(seed: Seed, platform: str) -> type[PlatformSpider] | None:
+    """Return the platform that a site is named or known as, where that is closed to strangers."""
+    host = host_of(seed.url)
+    named = [get(platform)] if platform else [spider for spider in all_classes() if host in spider.known_hosts]
+    return next((spider for spider in named if spider.closed), None)
+
+
+def _refusal(seed: Seed, reply: CaptureResponse) -> str:
+    if why := challenge(reply):
+        return (
+            f"{host_of(seed.url)} lets only browsers in ({why}), and we are none; its answer is kept. It may be open "
+            "at another time, or from another network: then run the same command again."
+        )
+    return ""
 
 
 def _check_reached(seed: Seed, capture: Capture) -> None:

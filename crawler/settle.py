@@ -1,8 +1,8 @@
 """What becomes of a fetch once an exchange is over: the settling rules of design section 4, as one pure function.
 
 Final: 2xx, 304, 400, 404, 405, 410, 451 and a redirect (its target is a new fetch). A 404 or 400 for something a
-page *named* gets one second look; in an id sweep it is simply a hole. 401 and 403 get one second look and are then
-parked. 408, 425, 429 and 5xx wait, and are parked after twelve tries; nothing is dropped. A body cut off three
+page *named* gets one second look; in an id sweep it is simply a hole. 401, 403 and 501 get one second look and are then
+parked. 408, 425, 429 and other 5xx wait, and are parked after twelve tries; nothing is dropped. A body cut off three
 times is kept as partial; one longer than we take, at once.
 """
 
@@ -23,9 +23,11 @@ MAX_CUTS = 3
 SECOND_LOOK_AFTER = 3600.0
 SECOND_LOOK = "second look"
 
-_WAITING = frozenset({408, 425, 429}) | frozenset(range(500, 600))
+#: 501 and 505 say what a server cannot do; waiting does not teach it.
+_UNABLE = frozenset({501, 505})
+_WAITING = frozenset({408, 425, 429}) | (frozenset(range(500, 600)) - _UNABLE)
 _MISSING = frozenset({400, 404, 410})
-_FORBIDDEN = frozenset({401, 403, 407, 511})
+_FORBIDDEN = frozenset({401, 403, 407, 511}) | _UNABLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

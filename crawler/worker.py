@@ -47,7 +47,7 @@ from crawler.warc.rotation import Segments
 from spiders.registry import get
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from crawler.capture.handler import Run
     from crawler.config import Config
@@ -89,7 +89,7 @@ class Worker:
         self.frontier = RemoteFrontier(wire, pushed=self._pushed, lost=_supervisor_gone)
         self.known = FrontierReader(self.collection.frontier)
         self.round = self.known.round
-        self.pace = pace_from(self.config, welcome.pace)
+        self.pace = pace_from(self.config, welcome.pace, get(welcome.platform).rates)
         self.segments = Segments(
             new=self._new_segment, closed=self.frontier.segment_closed, warcinfo=welcome.warcinfo,
             max_bytes=self.config.segment_bytes, max_age=self.config.seal_every,
@@ -299,9 +299,9 @@ def _connections() -> int:
     return max(soft - OTHER_FILES, 1)
 
 
-def pace_from(config: Config, remembered: dict[str, Any]) -> Pace:
-    """Return the pace of a run: its ceilings, and what earlier runs learned."""
-    pace = Pace(rate=config.rate or None, concurrency=config.concurrency, delay=config.delay)
+def pace_from(config: Config, remembered: dict[str, Any], advised: Mapping[str, float]) -> Pace:
+    """Return the pace of a run: its ceilings, what the platform asks for, and what earlier runs learned."""
+    pace = Pace(rate=config.rate or None, concurrency=config.concurrency, delay=config.delay, advised=advised)
     pace.from_json(remembered)
     return pace
 

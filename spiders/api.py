@@ -62,7 +62,10 @@ def next_link(response: CaptureResponse) -> str:
     for value in response.headers.getlist("Link"):
         for target, parameters in _LINK.findall(value.decode("latin-1")[:8192]):
             if _NEXT.search(parameters):
-                return str(urljoin(response.url, target))
+                try:
+                    return str(urljoin(response.url, target))
+                except ValueError:  # no URL at all
+                    return ""
     return ""
 
 

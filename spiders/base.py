@@ -13,7 +13,7 @@ So the same callback runs on the wire, in recovery and in export.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import scrapy
@@ -23,7 +23,7 @@ from crawler.model import Claim, Covered, Fetch, Item, Lane, Note, Outcome, Seed
 from spiders.nodeinfo import nodeinfo
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 
     from crawler.response import CaptureResponse
 
@@ -86,6 +86,8 @@ class PlatformSpider(scrapy.Spider):
     known_hosts: ClassVar[tuple[str, ...]] = ()
     #: What servers of this platform call their software (NodeInfo ``software.name``, lower case).
     software: ClassVar[frozenset[str]] = frozenset()
+    #: Why a stranger gets nothing here, and who can; empty for a platform that can be crawled. None of it is asked.
+    closed: ClassVar[str] = ""
     #: Requests that detection may make for this platform, beyond the seed's page and NodeInfo.
     probes: ClassVar[tuple[Probe, ...]] = ()
     #: The kinds of work, in order. ROBOTS is always there.
@@ -97,6 +99,8 @@ class PlatformSpider(scrapy.Spider):
     #: Callbacks that also read a final refusal, because another way must be taken then. Their fetch is a ``sweep``:
     #: asked on the chance that it answers.
     reads_refusals: ClassVar[frozenset[str]] = frozenset()
+    #: Requests a second that a host asks for at the most: host → rate. Where the user names a rate, that goes.
+    rates: ClassVar[Mapping[str, float]] = {}
     #: "session": an anonymous in-memory cookie jar per host. Never a login.
     cookies: ClassVar[str] = ""
 
@@ -132,6 +136,14 @@ class PlatformSpider(scrapy.Spider):
     def listed(self, url: str) -> Fetch:
         """Return the work of a URL that the user listed: its lane and callback, as if a page had named it."""
         return self.fetch(url, lane=PAGES, callback="parse", covers=("page", url))
+
+    def swept(self, url: str) -> Fetch:
+        """Return the work of an id that may answer or not: what the user listed, were it there."""
+        return replace(self.listed(url), sweep=True)
+
+    def parse(self, response: CaptureResponse) -> Iterator[Yield]:  # type: ignore[override]  # ours is always a capture
+        """Read a page that the user listed: by itself it leads nowhere."""
+        return iter(())
 
     def judge(self, response: CaptureResponse) -> Verdict:
         """Say what an answer really is, from its status, headers and first 4 KiB alone. Pure.

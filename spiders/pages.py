@@ -40,6 +40,10 @@ _LISTING_ROOT = (b"<?xml", b"<rss", b"<feed", b"<urlset", b"<sitemapindex")
 class PageSpider(PlatformSpider):
     """A platform with pages for people beside whatever else it has."""
 
+    def parse(self, response: CaptureResponse) -> Iterator[Yield]:  # type: ignore[override]  # ours is always a capture
+        """Read a page that the user listed."""
+        yield from self.parse_page(response)
+
     def parse_page(self, response: CaptureResponse) -> Iterator[Yield]:
         """Yield what a page needs; where it leads to is for others to say."""
         if kind_of(response) == "html":

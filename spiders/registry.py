@@ -18,8 +18,33 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BUILT_IN = {
+    "atproto": "spiders.atproto:AtprotoSpider",
+    "facebook": "spiders.closed:FacebookSpider",
+    "flaskbb": "spiders.forums:FlaskbbSpider",
+    "gab": "spiders.mastodon:GabSpider",
+    "ghost": "spiders.ghost:GhostSpider",
+    "gotosocial": "spiders.mastodon:GoToSocialSpider",
+    "hackernews": "spiders.hackernews:HackerNewsSpider",
+    "imageboard": "spiders.imageboard:ImageboardSpider",
+    "instagram": "spiders.closed:InstagramSpider",
+    "invision": "spiders.forums:InvisionSpider",
+    "linkedin": "spiders.closed:LinkedInSpider",
     "mastodon": "spiders.mastodon:MastodonSpider",
+    "mediawiki": "spiders.mediawiki:MediaWikiSpider",
     "parler": "spiders.parler:ParlerSpider",
+    "phpbb": "spiders.forums:PhpbbSpider",
+    "pixelfed": "spiders.pixelfed:PixelfedSpider",
+    "pleroma": "spiders.mastodon:PleromaSpider",
+    "proboards": "spiders.forums:ProboardsSpider",
+    "reddit": "spiders.reddit:RedditSpider",
+    "smf": "spiders.forums:SmfSpider",
+    "threads": "spiders.closed:ThreadsSpider",
+    "tiktok": "spiders.closed:TikTokSpider",
+    "truthsocial": "spiders.mastodon:TruthSocialSpider",
+    "vbulletin": "spiders.forums:VbulletinSpider",
+    "wordpress": "spiders.wordpress:WordPressSpider",
+    "x": "spiders.closed:XSpider",
+    "xenforo": "spiders.forums:XenforoSpider",
     "generic": "spiders.generic:GenericSpider",
 }
 GROUP = "outlast.spiders"

@@ -21,6 +21,7 @@ def detect(domain: str, **options: Any) -> None:
     """Ask DOMAIN a handful of questions (at most 8 requests beside robots.txt) and say which platform it is."""
     from dataclasses import replace  # noqa: PLC0415 - not for --help
 
+    from crawler.errors import SiteUnavailable  # noqa: PLC0415
     from crawler.probe import probe  # noqa: PLC0415
     from crawler.provenance import user_agent  # noqa: PLC0415
     from crawler.scope import seed_from  # noqa: PLC0415
@@ -30,6 +31,8 @@ def detect(domain: str, **options: Any) -> None:
     seed = seed_from(domain)
     config = config_from(options)
     site = asyncio.run(probe(seed, replace(config, user_agent=user_agent(config))))
+    if site.refusal:
+        raise SiteUnavailable(site.refusal)
     console.result(f"{host_of(seed.url)}: {site.title} ({site.platform}), confidence {site.confidence} %")
     for reason in site.reasons:
         console.result(f"  {reason}")

@@ -13,12 +13,13 @@ import random
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from crawler.model import Outcome
 from crawler.politeness.ratelimit import MAX_WAIT, Advice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 #: Requests at once that every host begins with.
 START = 2.0
@@ -213,6 +214,8 @@ class HostPace:
 
     ceilings: Ceilings
     chance: random.Random
+    #: Requests a second that the platform asks for at the most; 0 where it asks for nothing. A user's rate goes.
+    advised: float = 0.0
     active: int = 0
     frozen_until: float = 0.0
     permits: _Permits = field(default_factory=_Permits)
@@ -282,7 +285,8 @@ class HostPace:
 
     def _spacing(self) -> float:
         """Return the seconds between starts that the ceilings and what was learned ask for."""
-        return max(self.ceilings.delay, 1 / min(self.ceilings.rate or math.inf, self.rate.used or math.inf))
+        ceiling = self.ceilings.rate or self.advised or math.inf
+        return max(self.ceilings.delay, 1 / min(ceiling, self.rate.used or math.inf))
 
     def _take_note(self, now: float, advice: Advice) -> None:
         """Count down what the server says is left, so that it need not say 429."""
@@ -345,11 +349,14 @@ class Pace:
         rate: float | None = None,
         concurrency: int = 16,
         delay: float = 0.0,
+        advised: Mapping[str, float] | None = None,
         chance: random.Random | None = None,
     ) -> None:
         self.ceilings = Ceilings(rate=rate, concurrency=max(concurrency, 1), delay=delay)
         self._chance = chance or random.Random()  # noqa: S311 - jitter, not a secret
         self._hosts: dict[str, HostPace] = {}
+        #: Host → requests a second that it asks for at the most.
+        self._advised = dict(advised or {})
         #: Origins that wait for the clock.
         self._waiting: set[str] = set()
 
@@ -413,7 +420,8 @@ class Pace:
         if host is None:
             if len(self._hosts) >= MAX_ORIGINS:
                 self._forget()
-            host = self._hosts[origin] = HostPace(self.ceilings, self._chance)
+            advised = self._advised.get(urlsplit(origin).hostname or "", 0.0) if self._advised else 0.0
+            host = self._hosts[origin] = HostPace(self.ceilings, self._chance, advised)
         return host
 
     def _forget(self) -> None:

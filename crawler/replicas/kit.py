@@ -208,6 +208,9 @@ def main(site: type[PlatformSite]) -> None:
     options = parser(site.name, site.title)
     options.add_argument("--size", type=int, default=100, help="how many posts, about")
     options.add_argument("--trap", default="", help=f"several with commas: {site.traps}".replace("%", "%%"))
+    options.add_argument(
+        "--http-port", type=int, default=0, help="of one with names: where plain HTTP is redirected from"
+    )
     given = options.parse_args()
     clock = Clock(given.clock)
     traps = [trap for trap in given.trap.split(",") if trap]

@@ -295,6 +295,13 @@ def test_the_users_rate_is_a_ceiling(rate: float) -> None:
         assert sum(1 for start in crawl.starts if at <= start < at + 1) <= rate * 1.1 + 1
 
 
+def test_the_platforms_rate_is_a_ceiling_where_the_user_names_none() -> None:
+    asked = Crawl(Pace(advised={"host.example": 1.0}), lambda now, flying: Reply()).run(30)
+    assert len(asked.starts) <= 31
+    assert len(Crawl(Pace(rate=5.0, advised={"host.example": 1.0}), lambda now, flying: Reply()).run(30).starts) > 100
+    assert len(Crawl(Pace(advised={"elsewhere.example": 1.0}), lambda now, flying: Reply()).run(5).starts) > 100
+
+
 def test_the_users_delay_lies_between_any_two_starts() -> None:
     crawl = Crawl(pace(delay=0.5), flat(0.9)).run(30)
     assert min(later - earlier for earlier, later in zip(crawl.starts, crawl.starts[1:], strict=False)) >= 0.5

@@ -86,7 +86,7 @@ def test_a_plug_in_does_not_take_a_name_of_ours(install: Any) -> None:
 
 def test_a_name_nobody_has(install: Any) -> None:
     install()
-    with pytest.raises(UsageError, match=r"'vine'.*parler, generic"):
+    with pytest.raises(UsageError, match=r"'vine'.*parler.*, generic"):
         registry.get("vine")
 
 

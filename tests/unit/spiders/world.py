@@ -27,11 +27,12 @@ def walk(
     since: datetime | None = None,
     until: datetime | None = None,
     options: dict[str, str] | None = None,
+    seed_url: str = "",
 ) -> tuple[Crawled, PlatformSite]:
     """Return what a crawl of the replica did, and the replica with its books."""
     world = site(size=size, trap=trap, clock=Clock(NOW))
     seed = Seed(
-        url=f"http://{HOST}{path}", since=since.isoformat() if since else None,
+        url=seed_url or f"http://{HOST}{path}", since=since.isoformat() if since else None,
         until=until.isoformat() if until else None, options=options or {},
     )  # fmt: skip
 
