@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from crawler.errors import DiskFull, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 FORMAT = 1
@@ -84,6 +85,8 @@ class Copies:
     """
 
     def __init__(self, path: Path) -> None:
+        #: Destinations have threads of their own, and a connection serves one at a time.
+        self._lock = threading.Lock()
         try:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=60)
             self._db.execute("PRAGMA journal_mode = WAL")
@@ -107,7 +110,7 @@ class Copies:
     def add(self, name: str, facts: dict[str, Any]) -> None:
         """Know a destination; what was found out about another of this name is forgotten."""
         text = json.dumps(facts, sort_keys=True)
-        self._db.execute(
+        self._run(
             "INSERT INTO destination (name, facts) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET "
             "profile = CASE WHEN facts = excluded.facts THEN profile END, facts = excluded.facts, trouble = ''",
             (name, text),
@@ -115,22 +118,22 @@ class Copies:
 
     def destinations(self) -> dict[str, tuple[dict[str, Any], dict[str, Any] | None, str]]:
         """Return name → (where it is, what its probe found or None, what is wrong with it)."""
-        rows = self._db.execute("SELECT name, facts, profile, trouble FROM destination ORDER BY name").fetchall()
+        rows = self._run("SELECT name, facts, profile, trouble FROM destination ORDER BY name")
         return {row[0]: (json.loads(row[1]), json.loads(row[2]) if row[2] else None, row[3]) for row in rows}
 
     def set_profile(self, name: str, profile: dict[str, Any]) -> None:
         """Keep what a probe found."""
-        self._db.execute("UPDATE destination SET profile = ? WHERE name = ?", (json.dumps(profile), name))
+        self._run("UPDATE destination SET profile = ? WHERE name = ?", (json.dumps(profile), name))
 
     def set_trouble(self, name: str, why: str) -> None:
         """Say why nothing goes to a destination now; empty where something may again."""
-        self._db.execute("UPDATE destination SET trouble = ? WHERE name = ?", (why, name))
+        self._run("UPDATE destination SET trouble = ? WHERE name = ?", (why, name))
 
     # Copies
 
     def want(self, copies: Iterable[Copy], *, now: float) -> None:
         """Enter copies that are to be made; one that is known stays as it is."""
-        with self._db:
+        with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             self._db.executemany(
                 "INSERT OR IGNORE INTO copy (object, sha256, destination, key, state, bytes, changed) "
@@ -141,11 +144,11 @@ class Copies:
 
     def all(self, destination: str | None = None) -> list[Copy]:
         """Return the copies, of one destination or of all, oldest objects first."""
-        rows = self._db.execute(
+        rows = self._run(
             "SELECT object, sha256, destination, key, state, bytes, upload, proof, reason, tries FROM copy "
             "WHERE :name IS NULL OR destination = :name ORDER BY object",
             {"name": destination},
-        ).fetchall()
+        )
         return [
             Copy(object=row[0], sha256=row[1], destination=row[2], key=row[3], state=CopyState(row[4]), bytes=row[5],
                  upload=row[6], proof=row[7], reason=row[8], tries=row[9])
@@ -156,7 +159,7 @@ class Copies:
         self, copy: Copy, state: CopyState, *, now: float, upload: str = "", proof: str = "", reason: str = ""
     ) -> None:
         """Say how far a copy is. ``reason`` counts as a try."""
-        self._db.execute(
+        self._run(
             "UPDATE copy SET state = ?, upload = ?, proof = ?, reason = ?, tries = tries + ?, changed = ? "
             "WHERE object = ? AND sha256 = ? AND destination = ?",
             (state.value, upload, proof, reason, int(bool(reason)), now, copy.object, copy.sha256, copy.destination),
@@ -164,7 +167,7 @@ class Copies:
 
     def rename(self, copy: Copy, key: str, *, now: float, reason: str) -> None:
         """Begin a copy anew under another key: what is under this one is not what we have."""
-        self._db.execute(
+        self._run(
             "UPDATE copy SET key = ?, state = 'pending', upload = '', proof = '', reason = ?, tries = tries + 1, "
             "changed = ? WHERE object = ? AND sha256 = ? AND destination = ?",
             (key, reason, now, copy.object, copy.sha256, copy.destination),
@@ -172,21 +175,26 @@ class Copies:
 
     def proven(self, object_path: str, sha256: str) -> list[str]:
         """Return the destinations at which an object is proven."""
-        rows = self._db.execute(
+        rows = self._run(
             "SELECT destination FROM copy WHERE object = ? AND sha256 = ? AND state = 'proven'", (object_path, sha256)
-        ).fetchall()
+        )
         return [row[0] for row in rows]
 
     # Parts
 
     def part_sent(self, upload: str, number: int, etag: str) -> None:
         """Keep what the server called a part."""
-        self._db.execute("INSERT OR REPLACE INTO part VALUES (?, ?, ?)", (upload, number, etag))
+        self._run("INSERT OR REPLACE INTO part VALUES (?, ?, ?)", (upload, number, etag))
 
     def parts(self, upload: str) -> dict[int, str]:
         """Return number → ETag of the parts that arrived."""
-        return dict(self._db.execute("SELECT number, etag FROM part WHERE upload = ?", (upload,)).fetchall())
+        return dict(self._run("SELECT number, etag FROM part WHERE upload = ?", (upload,)))
 
     def forget_parts(self, upload: str) -> None:
         """Forget the parts of an upload that is over."""
-        self._db.execute("DELETE FROM part WHERE upload = ?", (upload,))
+        self._run("DELETE FROM part WHERE upload = ?", (upload,))
+
+    def _run(self, statement: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[Any]:
+        """Run one statement by itself and return its rows."""
+        with self._lock:
+            return self._db.execute(statement, values).fetchall()
