@@ -6,6 +6,7 @@
       frontier.sqlite          every known fetch and where it stands
       warcs/NAME.warc.gz       sealed segments; NAME.warc.gz.open while being written
       indexes/NAME.cdxj        one sorted CDXJ file a segment
+      spiders/NAME-SHA.py      the site's own spider, where there is one, each version of it
       manifest.jsonl           one hash-chained line a sealed segment
       spool/                   big bodies on their way into a record; swept at every start
       logs/crawl.log           what happened, for people
@@ -16,6 +17,7 @@ A collection holds no absolute path and can be moved or copied while nobody writ
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -54,6 +56,11 @@ class Marker:
     options: dict[str, str] = field(default_factory=dict)
     since: str | None = None
     until: str | None = None
+    #: Templates of URLs that are swept → in which order.
+    templates: dict[str, str] = field(default_factory=dict)
+    #: Where a spider of its own reads this site, each version of its file: ``name``, ``sha256``, ``since``. The last
+    #: is the one that is used.
+    spiders: list[dict[str, str]] = field(default_factory=list)
 
     @property
     def seed(self) -> str:
@@ -135,6 +142,39 @@ class Collection:
         self.marker = replace(self.marker, seeds=[*self.marker.seeds, seed.url])
         self._write_marker()
 
+    def add_templates(self, templates: dict[str, str]) -> None:
+        """Let the ids of these templates belong to this collection; one that does already keeps its order."""
+        if templates.keys() - self.marker.templates.keys():
+            self.marker = replace(self.marker, templates={**templates, **self.marker.templates})
+            self._write_marker()
+
+    @property
+    def spider_file(self) -> Path | None:
+        """The file of this collection's own spider, None where its platform has one."""
+        return self.root / "spiders" / _kept_as(self.marker.spiders[-1]) if self.marker.spiders else None
+
+    def add_spider(self, path: Path, platform: str) -> bool:
+        """Keep a copy of a spider's file, and let it read this collection from now on; say whether it is another one.
+
+        Each version is kept: captures were read with it.
+        """
+        source = path.read_bytes()
+        name = self.marker.spiders[-1]["name"] if path == self.spider_file else path.name
+        told = {"name": name, "sha256": hashlib.sha256(source).hexdigest()}
+        if self.marker.spiders and self.marker.spiders[-1]["sha256"] == told["sha256"]:
+            return False
+        told["since"] = datetime.now(UTC).isoformat(timespec="seconds")
+        folder = self.root / "spiders"
+        folder.mkdir(exist_ok=True)
+        with (folder / _kept_as(told)).open("wb") as out:
+            out.write(source)
+            out.flush()
+            os.fsync(out.fileno())
+        sync_directory(folder)
+        self.marker = replace(self.marker, platform=platform, spiders=[*self.marker.spiders, told])
+        self._write_marker()
+        return True
+
     def _write_marker(self) -> None:
         text = json.dumps(asdict(self.marker), indent=2, ensure_ascii=False)
         part = self.root / _MARKER_PART
@@ -188,6 +228,12 @@ class Collection:
     def sealed_segments(self) -> list[Path]:
         """Return the sealed segments, oldest first."""
         return sorted(self.warcs.glob("*.warc.gz"))
+
+
+def _kept_as(spider: dict[str, str]) -> str:
+    """Return the file name of a version of a spider."""
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "_", Path(spider["name"]).stem)[:60]
+    return f"{stem}-{spider['sha256'][:12]}.py"
 
 
 def default_root(seed: Seed) -> Path:

@@ -50,6 +50,7 @@ def warcinfo_fields(marker: Marker, config: Config) -> dict[str, str]:
         "description": config.purpose,
         "outlast-seed": marker.seed,
         "outlast-platform": marker.platform,
+        "outlast-spider": " ".join(f"{one['name']} sha256:{one['sha256']}" for one in marker.spiders[-1:]),
         "outlast-tls-verification": "on" if config.verify else "OFF",
         "outlast-clock": clock(),
         "outlast-settings": _settings(config),

@@ -127,19 +127,23 @@ def _lock(handle: IO[bytes], path: Path) -> None:
 def _unsettled(
     reader: GroupReader, name: str, frontier: SqliteFrontier, collection: Collection, spider: PlatformSpider
 ) -> Iterator[tuple[Fetch, Settlement]]:
+    find = finder(collection)
     for group in reader:
         is_probe = group.leased.fetch.lane == PROBE_LANE
         if group.is_complete and not is_probe and not frontier.is_settled_group(name, group.offset):
             try:
-                yield group.leased.fetch, _read(group, name, collection, spider)
+                yield group.leased.fetch, read_group(group, name, collection, spider, find)
             except Torn as e:
                 log.warning("%s:%d: %s; its fetch is asked for again", name, group.offset, e)
 
 
-def _read(group: Group, name: str, collection: Collection, spider: PlatformSpider) -> Settlement:
-    """Judge, rule and read one capture as the worker would have."""
+def read_group(
+    group: Group, name: str, collection: Collection, spider: PlatformSpider,
+    find: Callable[[str], tuple[Path, int] | None],
+) -> Settlement:  # fmt: skip
+    """Judge, rule and read one capture as the worker would have; ``find`` says where the record with an id stands."""
     leased: Leased = group.leased
-    capture = group.capture(_finder(collection), collection.spool)
+    capture = group.capture(find, collection.spool)
     try:
         response = response_from(leased.fetch, capture)
         ruling = rule(
@@ -175,7 +179,7 @@ def _read(group: Group, name: str, collection: Collection, spider: PlatformSpide
     )
 
 
-def _finder(collection: Collection) -> Callable[[str], tuple[Path, int] | None]:
+def finder(collection: Collection) -> Callable[[str], tuple[Path, int] | None]:
     """Return what says where the record with an id stands: a walk over all segments, for the rare recovered revisit."""
     places: dict[str, tuple[Path, int]] = {}
 

@@ -22,12 +22,14 @@ from crawler.crew import Crew
 from crawler.errors import DiskFull, OutlastError, TimeUp
 from crawler.frontier.thread import WriterThread
 from crawler.recover import rebuild, recover
+from crawler.reparse import reparse
 from crawler.sealing import Sealing
 from crawler.settle import SECOND_LOOK
+from crawler.template import Template
 from crawler.warc.seal import one_at_a_time
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from crawler.collection import Collection
     from crawler.config import Config
@@ -74,6 +76,7 @@ class Supervisor:
         seed: Seed,
         spider: type[PlatformSpider],
         *,
+        reparse: bool = False,
         progress: Callable[[Stats, float], None] = lambda stats, seconds: None,
     ) -> None:
         self.collection = collection
@@ -94,6 +97,9 @@ class Supervisor:
         self._begun = time.monotonic()
         self._recovered = 0
         self._captures_before = 0
+        #: Read again what is held before anything is asked.
+        self._reparse = reparse
+        self._notes: list[str] = []
 
     async def run(self, *, reachable: Callable[[], Awaitable[None]]) -> Report:
         """Recover, then crawl until the frontier is empty, a limit is reached or ``stop`` is called.
@@ -137,6 +143,15 @@ class Supervisor:
         self.frontier.gate_for = self.admission.gate_for
         self.frontier.offer(list(self.admission.admitted(spider.listed(url) for url in urls)))
 
+    def sweep(self, templates: Mapping[str, str]) -> dict[str, int]:
+        """Offer all ids of these templates, each in its order; return template → how many are new."""
+        spider = self.spider(seed=self.seed)
+        self.frontier.gate_for = self.admission.gate_for
+        return {
+            text: self.frontier.sweep(text, spider.swept(Template.of(text).url(0)), walk=walk)
+            for text, walk in templates.items()
+        }
+
     # Start
 
     def _prepare(self) -> None:
@@ -149,6 +164,8 @@ class Supervisor:
             pass
         if self.config.robots == "ignore":
             self.frontier.reopen_gates()
+        if self.frontier.round == 1:  # what was begun is gone on with, also where the frontier was lost
+            self.sweep(self.collection.marker.templates)
         self._rebuild()
         for path in self.collection.open_segments():
             self._recovered += recover(path, self.collection, self.frontier, self.spider, self.seed, self.admission)
@@ -156,6 +173,10 @@ class Supervisor:
             spider = self.spider(seed=self.seed)
             self.frontier.offer(list(self.admission.admitted(spider.seeds(self.seed))))
             self.frontier.meta_set("seeded", str(self.frontier.round))
+        if self._reparse:
+            found = reparse(self.collection, self.frontier, self.spider, self.seed, self.admission)
+            log.info("%s", found)
+            self._notes.append(f"{found}.")
         self._crew.serial = int(self.frontier.meta_get("serial") or 0)
         self._captures_before = self.frontier.stats().captures
 
@@ -259,6 +280,6 @@ class Supervisor:
         self._call.close()
         return Report(
             stats=stats, coverage=coverage, seconds=time.monotonic() - self._begun, recovered=self._recovered,
-            sealed=self._sealing.count, error=self._error, notes=tuple(self._sealing.notes),
+            sealed=self._sealing.count, error=self._error, notes=(*self._notes, *self._sealing.notes),
             claims=claims, heard=heard,
         )  # fmt: skip

@@ -84,12 +84,13 @@ class Worker:
         self.welcome = welcome
         self.config = welcome.config
         self.collection = Collection.open(Path(welcome.root))
+        spider = get(welcome.platform, self.collection.spider_file)
         self.stopping = asyncio.Event()
         self.error: OutlastError | None = None
         self.frontier = RemoteFrontier(wire, pushed=self._pushed, lost=_supervisor_gone)
         self.known = FrontierReader(self.collection.frontier)
         self.round = self.known.round
-        self.pace = pace_from(self.config, welcome.pace, get(welcome.platform).rates)
+        self.pace = pace_from(self.config, welcome.pace, spider.rates)
         self.segments = Segments(
             new=self._new_segment, closed=self.frontier.segment_closed, warcinfo=welcome.warcinfo,
             max_bytes=self.config.segment_bytes, max_age=self.config.seal_every,

@@ -72,14 +72,15 @@ def path_of(url: str) -> str:
 
 
 def post_of(status: dict[str, Any], response: CaptureResponse, platform: str) -> Post:
-    """Return the item of a post."""
+    """Return the item of a post. One of another server is held only as this one shows it, and counted apart."""
+    ours = "reply" if text(status, "in_reply_to_id") else "post"
     author, echoed = status.get("account"), status.get("reblog")
     extra = {name: text(status, name) for name in ("uri", "visibility", "edited_at", "revised_at", "spoiler_text")}
     poll = at(status, "poll")
     options = [{"title": text(one, "title"), "votes": text(one, "votes_count")} for one in objects(poll, "options")]
     return Post(
         platform=platform, id=text(status, "id"), url=text(status, "url"),
-        kind="reply" if text(status, "in_reply_to_id") else "post", author=text(author, "id"),
+        kind=ours if is_ours(author) else "elsewhere", author=text(author, "id"),
         author_name=text(author, "acct"), text=text(status, "content"),
         created_at=span(instant(text(status, "created_at"))), in_reply_to=text(status, "in_reply_to_id") or None,
         repost_of=text(echoed, "id") or None, sensitive=status.get("sensitive") is True,

@@ -47,7 +47,17 @@ class MastodonPages(PageSpider):
 
     dialect: ClassVar[Dialect] = MASTODON
     lanes: ClassVar[tuple[Lane, ...]] = (LISTINGS, POSTS, ACCOUNTS, PAGES, REQUISITES, IMAGES, ORIGINALS, EXTRAS)
-    kinds: ClassVar[tuple[str, ...]] = ("post", "reply", "account", "image", "video", "avatar", "page", "asset")
+    kinds: ClassVar[tuple[str, ...]] = (
+        "post",
+        "reply",
+        "elsewhere",
+        "account",
+        "image",
+        "video",
+        "avatar",
+        "page",
+        "asset",
+    )
 
     @classmethod
     def territory(cls, seed: Seed) -> Territory:

@@ -6,9 +6,12 @@ imported before it is asked for.
 
 from __future__ import annotations
 
+import sys
 from functools import cache
+from hashlib import sha256
 from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.util import module_from_spec, spec_from_file_location
 from typing import TYPE_CHECKING
 
 from crawler.errors import UsageError
@@ -16,6 +19,7 @@ from spiders.base import PlatformSpider
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 BUILT_IN = {
     "atproto": "spiders.atproto:AtprotoSpider",
@@ -59,31 +63,84 @@ def names() -> list[str]:
     return [spider.name for spider in all_classes()]
 
 
-def get(name: str) -> type[PlatformSpider]:
-    """Return the spider of a platform. Raises UsageError for a name nobody has, or a plug-in that does not load."""
+def get(name: str, file: Path | None = None) -> type[PlatformSpider]:
+    """Return the spider of a platform, the one of ``file`` where a collection has its own.
+
+    Raises UsageError for a name nobody has, and for a plug-in or file that does not load.
+    """
+    if file is not None:
+        return adopt(file)
     if name not in _known():
         raise UsageError(f"There is no platform {name!r}; there are: {', '.join(names())}.")
-    found = _load(name)
+    found = _find(name)
     if isinstance(found, str):
         raise UsageError(found)
     return found
 
 
+def adopt(file: Path) -> type[PlatformSpider]:
+    """Take in the spider of a single file; in this process it goes before any other of its name.
+
+    Raises UsageError where the file does not load, or does not hold one PlatformSpider with a name of its own.
+    """
+    try:
+        source = file.read_bytes()
+        module_name = f"outlast_spider_{sha256(source).hexdigest()[:16]}"
+        spec = spec_from_file_location(module_name, file)
+        assert spec is not None
+        assert spec.loader is not None
+        module = sys.modules[module_name] = module_from_spec(spec)
+        spec.loader.exec_module(module)
+    except OSError as e:
+        raise UsageError(f"{file} cannot be read: {e.strerror}.") from e
+    except Exception as e:
+        raise UsageError(f"{file} does not load: {_told(e, file)}") from e
+    found = [
+        one
+        for one in vars(module).values()
+        if isinstance(one, type) and issubclass(one, PlatformSpider) and one.__module__ == module_name
+        and one.__dict__.get("name")
+    ]  # fmt: skip
+    if len(found) != 1:
+        what = f"{len(found)} of them" if found else "none"
+        raise UsageError(f"{file} must hold one class of a PlatformSpider with a name = …; it holds {what}.")
+    _adopted[found[0].name] = found[0]
+    return found[0]
+
+
+def _told(error: Exception, file: Path) -> str:
+    """Return what went wrong in a file, with the line where it did."""
+    line, trace = getattr(error, "lineno", None), error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(file):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return f"{type(error).__name__}: {error}" + (f" (line {line})" if line else "")
+
+
 def all_classes() -> Iterator[type[PlatformSpider]]:
     """Yield every spider that loads, the fallback last."""
-    return (found for name in _known() if not isinstance(found := _load(name), str))
+    return (found for name in _known() if not isinstance(found := _find(name), str))
 
 
 def broken() -> dict[str, str]:
     """Return plug-ins that do not load, or claim a name of ours → why."""
-    failed = {name: found for name in _known() if isinstance(found := _load(name), str)}
+    failed = {name: found for name in _known() if isinstance(found := _find(name), str)}
     taken = {point.name for point in entry_points(group=GROUP)} & BUILT_IN.keys()
     return failed | {name: f"The plug-in for {name} is ignored: Outlast has a spider of that name." for name in taken}
 
 
+#: Spiders of single files, by name.
+_adopted: dict[str, type[PlatformSpider]] = {}
+
+
 def _known() -> list[str]:
-    found = {*BUILT_IN, *(point.name for point in entry_points(group=GROUP))}
+    found = {*BUILT_IN, *_adopted, *(point.name for point in entry_points(group=GROUP))}
     return [*sorted(found - {FALLBACK}), FALLBACK]
+
+
+def _find(name: str) -> type[PlatformSpider] | str:
+    return _adopted.get(name) or _load(name)
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,7 @@ from crawler.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from crawler.commands.console import Console
     from crawler.config import Config
     from crawler.model import Seed
 
@@ -179,12 +181,44 @@ def options_of_a_crawl(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def of_spider(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a spider that is a single file, and of reading again what is held."""
+    for option in (
+        click.option("--reparse", is_flag=True, help="First read what is held again, with the spider as it is now."),
+        click.option(
+            "--spider", type=click.Path(exists=True, dir_okay=False), default=None, metavar="FILE",
+            help="Read the site with the spider in this file; the collection keeps a copy of it.",
+        ),
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
 @click.command(epilog=EXIT_CODES)
 @click.argument("domain", required=False)
 @click.option("--into", type=click.Path(file_okay=False), help="The collection's directory. [default: ./<host>[-path]]")
 @click.option(
-    "-i", "--input", "listing", type=click.File("r"), help="File of URLs to fetch as well, one a line; - is stdin."
+    "-i",
+    "--input",
+    "listing",
+    type=click.File("rb"),
+    help="File of URLs to fetch as well: a list, a sitemap, a CDX or CDXJ index; - is stdin.",
 )
+@click.option(
+    "--template",
+    "templates",
+    multiple=True,
+    metavar="URL",
+    help="Ask every id of a URL such as 'https://site/post/{1..25000}'; also {0001..9999}, {0x0..0xff}, {a..zz}.",
+)
+@click.option(
+    "--template-order",
+    type=click.Choice(["newest", "oldest", "dense"]),
+    default="newest",
+    show_default=True,
+    help="Which ids of a template go first: the highest, the lowest, or those of dense stretches, found by samples.",
+)
+@of_spider
 @click.option("--platform", default="", help="Take the site for this platform instead of detecting it.")
 @click.option("--since", default=None, metavar="DATE", help="Only posts from this instant on (ISO 8601, UTC).")
 @click.option("--until", default=None, metavar="DATE", help="Only posts before this instant (ISO 8601, UTC).")
@@ -202,22 +236,28 @@ def options_of_a_crawl(function: Callable[..., Any]) -> Callable[..., Any]:
 @options_of_a_crawl
 @common
 def crawl(
-    domain: str | None, into: str | None, listing: Any, platform: str, since: str | None, until: str | None,
-    spider_options: tuple[str, ...], add_seed: bool,
-    retry: tuple[str, ...], again: bool, **options: Any,
+    domain: str | None, into: str | None, listing: Any, templates: tuple[str, ...], template_order: str,
+    spider: str | None, reparse: bool, platform: str, since: str | None, until: str | None,
+    spider_options: tuple[str, ...], add_seed: bool, retry: tuple[str, ...], again: bool, **options: Any,
 ) -> int:  # fmt: skip
     """Save a whole site: recognise the platform at DOMAIN (a host, host:port or URL), walk its public posts and
     media, and record every exchange into WARC files. Run the same command again and it goes on where it stopped.
     """
     from crawler.commands.running import Order, carry_out  # noqa: PLC0415 - heavy, and not for --help
+    from crawler.template import Template  # noqa: PLC0415
+    from crawler.url import origin  # noqa: PLC0415
 
     console = console_from(options)
-    urls = _listed(listing)
-    if domain is None and not urls:
+    urls = _listed(listing, console)
+    swept = [Template.of(text) for text in templates]
+    if domain is None and not urls and not swept:
         raise UsageError("Say what to crawl: archive crawl example.org (or -i FILE with URLs).")
+    first = domain or (urls[0] if urls else origin(swept[0].url(0)))
     order = Order(
-        seed=_seed(domain or urls[0], since, until, spider_options), into=into, urls=urls, platform=platform,
-        add_seed=add_seed, config=config_from(options), retry=retry, again=again,
+        seed=_seed(first, since, until, spider_options), into=into, urls=urls,
+        templates={template.text: template_order for template in swept}, platform=platform,
+        spider=Path(spider) if spider else None, reparse=reparse, add_seed=add_seed, config=config_from(options),
+        retry=retry, again=again,
     )  # fmt: skip
     return carry_out(order, console)
 
@@ -248,8 +288,6 @@ def config_from(options: dict[str, Any]) -> Config:
 
 
 def _absolute(path: str | None) -> str:
-    from pathlib import Path  # noqa: PLC0415
-
     return str(Path(path).absolute()) if path else ""
 
 
@@ -290,8 +328,12 @@ def _instant(text: str | None, flag: str) -> str | None:
     return when.isoformat()
 
 
-def _listed(listing: Any) -> tuple[str, ...]:
+def _listed(listing: Any, console: Console) -> tuple[str, ...]:
     if listing is None:
         return ()
-    lines = (line.strip() for line in listing)
-    return tuple(line for line in lines if line and not line.startswith("#"))
+    from crawler.commands.listing import read_listing  # noqa: PLC0415
+
+    found = read_listing(listing)
+    if found.left_out:
+        console.say(f"{found.left_out:,} lines of the list name no http(s) URL, such as {found.example!r}")
+    return tuple(found.urls)

@@ -8,14 +8,15 @@ from typing import Any
 import click
 
 from crawler.commands.console import common, console_from
-from crawler.commands.crawl import EXIT_CODES, config_from, options_of_a_crawl
+from crawler.commands.crawl import EXIT_CODES, config_from, of_spider, options_of_a_crawl
 
 
 @click.command(epilog=EXIT_CODES)
 @click.argument("directory", type=click.Path(file_okay=False))
+@of_spider
 @options_of_a_crawl
 @common
-def resume(directory: str, **options: Any) -> int:
+def resume(directory: str, spider: str | None, reparse: bool, **options: Any) -> int:
     """Go on with the interrupted crawl in DIRECTORY, with the settings it had; what is typed here wins."""
     from crawler.collection import Collection  # noqa: PLC0415 - heavy, and not for --help
     from crawler.commands.running import Order, carry_out  # noqa: PLC0415
@@ -24,4 +25,7 @@ def resume(directory: str, **options: Any) -> int:
     console = console_from(options)
     marker = Collection.open(Path(directory)).marker
     seed = Seed(url=marker.seed, since=marker.since, until=marker.until, options=marker.options)
-    return carry_out(Order(seed=seed, into=directory, config=config_from(options)), console)
+    order = Order(
+        seed=seed, into=directory, config=config_from(options), spider=Path(spider) if spider else None, reparse=reparse
+    )
+    return carry_out(order, console)

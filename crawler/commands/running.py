@@ -7,7 +7,7 @@ import logging
 import signal
 import sys
 import time
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +19,15 @@ from crawler.commands.console import Console, is_terminal, size
 from crawler.commands.crawl import PER_RUN
 from crawler.commands.status import MOST_NAMED, claim_line, coverage_facts, coverage_lines, note_line, trouble
 from crawler.config import Config
-from crawler.errors import Interrupted, UsageError
+from crawler.errors import Interrupted, SiteUnavailable, UsageError
 from crawler.frontier.sqlite import SqliteFrontier
 from crawler.probe import Site, probe
 from crawler.provenance import user_agent
 from crawler.scope import Scope
 from crawler.supervise import Report, Supervisor
+from crawler.template import Template
 from crawler.url import canonical, host_of
-from spiders.registry import get
+from spiders.registry import adopt, get
 
 if TYPE_CHECKING:
     from crawler.frontier.interface import Stats
@@ -45,7 +46,13 @@ class Order:
     config: Config
     into: str | None = None
     urls: tuple[str, ...] = ()
+    #: Templates of URLs → the order in which their ids are asked.
+    templates: dict[str, str] = field(default_factory=dict)
     platform: str = ""
+    #: A spider of a single file, for this site.
+    spider: Path | None = None
+    #: Read again what is held.
+    reparse: bool = False
     add_seed: bool = False
     #: States whose fetches are queued again.
     retry: tuple[str, ...] = ()
@@ -62,6 +69,7 @@ def carry_out(order: Order, console: Console) -> int:
     collection, site = _open(root, order, config, console)
     with collection.lock():
         log_to(collection)
+        _adopt(order, collection, console)
         frontier = SqliteFrontier(collection.frontier)
         try:
             report = _run(order, collection, frontier, config, site, console)
@@ -84,7 +92,12 @@ def _open(root: Path, order: Order, config: Config, console: Console) -> tuple[C
         return collection, None
     if not is_vacant(root):
         raise UsageError(f"{root} exists and is not an Outlast collection; name another with --into.")
-    site = asyncio.run(probe(order.seed, config, order.platform))
+    platform = adopt(order.spider).name if order.spider else order.platform
+    listed = bool(order.urls or order.templates or order.spider)
+    # With a spider of its own there is nothing to recognise.
+    site = asyncio.run(probe(order.seed, config, platform, only_reach=order.spider is not None, listed=listed))
+    if order.spider:
+        site = replace(site, confidence=100, reasons=(f"read by {order.spider.name}",))
     console.say(f"{host_of(order.seed.url)}: {site.title} ({'; '.join(site.reasons)})")
     console.event("detected", platform=site.platform, confidence=site.confidence, reasons=list(site.reasons))
     if not config.contact and not site.is_local:
@@ -92,15 +105,30 @@ def _open(root: Path, order: Order, config: Config, console: Console) -> tuple[C
     return Collection.create(root, order.seed, site.platform), site
 
 
+def _adopt(order: Order, collection: Collection, console: Console) -> None:
+    """Take the spider's file that was named, or the collection's own as it is now."""
+    file = order.spider or collection.spider_file
+    if file is None:
+        return
+    had_one = collection.marker.spiders or collection.root.joinpath("frontier.sqlite").exists()
+    if collection.add_spider(file, adopt(file).name) and had_one and not order.reparse:
+        console.say(f"{file.name} is not what read this site before; --reparse reads what is held with it, too.")
+
+
 def _run(
     order: Order, collection: Collection, frontier: SqliteFrontier, config: Config, site: Site | None, console: Console
 ) -> Report:
     config = _remembered(frontier, config)
+    collection.add_templates(order.templates)
     marker = collection.marker
-    config = replace(config, listed_hosts=tuple(sorted({host_of(u) for u in (*order.urls, *marker.seeds)})))
+    swept = [Template.of(text).url(0) for text in marker.templates]
+    config = replace(config, listed_hosts=tuple(sorted({host_of(u) for u in (*order.urls, *marker.seeds, *swept)})))
     seed = replace(order.seed, url=marker.seed, since=marker.since, until=marker.until, options=marker.options)
     view = _Progress(console)
-    supervisor = Supervisor(collection, frontier, config, seed, get(marker.platform), progress=view.show)
+    supervisor = Supervisor(
+        collection, frontier, config, seed, get(marker.platform, collection.spider_file), reparse=order.reparse,
+        progress=view.show,
+    )  # fmt: skip
     if site is not None:
         site.record(collection, frontier, config)
     supervisor.list_urls(order.urls)
@@ -110,6 +138,8 @@ def _run(
     if order.again:
         is_new = supervisor.begin_again()
         console.say(f"Round {frontier.round}{'' if is_new else ', begun before, goes on'}: what is new or changed.")
+    for text, count in supervisor.sweep(order.templates).items():
+        console.say(f"{text}: {count:,} ids to ask" if count else f"{text}: goes on where it was")
     try:
         return asyncio.run(_until_stopped(supervisor, seed, config, site, console))
     finally:
@@ -136,8 +166,9 @@ async def _until_stopped(
         loop.add_signal_handler(number, pressed)
 
     async def reachable() -> None:
-        if site is None:
-            await probe(seed, config, supervisor.spider.name, only_reach=True)
+        found = site or await probe(seed, config, supervisor.spider.name, only_reach=True, listed=True)
+        if found.refusal:
+            raise SiteUnavailable(found.refusal)
 
     return await supervisor.run(reachable=reachable)
 

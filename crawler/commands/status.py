@@ -27,13 +27,17 @@ MOST_NAMED = 8
 def status(directory: str, **options: Any) -> None:
     """Say what the collection in DIRECTORY holds and what it lacks."""
     from crawler.collection import Collection  # noqa: PLC0415 - not for --help
+    from crawler.commands.sweeps import sweep_facts, sweep_lines  # noqa: PLC0415
     from crawler.frontier.reader import FrontierReader  # noqa: PLC0415
 
     console = console_from(options)
     collection = Collection.open(Path(directory))
     frontier = FrontierReader(collection.frontier)
     try:
-        _show(collection, frontier.stats(), frontier.coverage(), console)
+        swept = frontier.sweeps()
+        _show(collection, frontier.stats(), frontier.coverage(), sweep_facts(swept), console)
+        for line in sweep_lines(swept):
+            console.result(line)
         for line in [claim_line(claim) for claim in frontier.claims()]:
             console.result(line)
         for line in [note_line(note, times) for note, times in frontier.notes()][:MOST_NAMED]:
@@ -42,7 +46,10 @@ def status(directory: str, **options: Any) -> None:
         frontier.close()
 
 
-def _show(collection: Collection, stats: Stats, coverage: dict[str, dict[str, int]], console: Console) -> None:
+def _show(
+    collection: Collection, stats: Stats, coverage: dict[str, dict[str, int]], sweeps: list[dict[str, Any]],
+    console: Console,
+) -> None:  # fmt: skip
     marker, running = collection.marker, collection.is_locked()
     sealed = collection.sealed_segments()
     held = sum(path.stat().st_size for path in sealed)
@@ -66,15 +73,16 @@ def _show(collection: Collection, stats: Stats, coverage: dict[str, dict[str, in
         seed=marker.seed, platform=marker.platform, running=running, captures=stats.captures, attempts=stats.attempts,
         bytes=stats.bytes, coverage=coverage_facts(coverage), done=stats.done, queued=stats.queued, leased=stats.leased,
         parked=stats.parked, failed=stats.failed, excluded=stats.excluded, reasons=stats.reasons, lanes=stats.lanes,
-        segments=[path.name for path in sealed], segment_bytes=held,
+        segments=[path.name for path in sealed], segment_bytes=held, sweeps=sweeps,
     )  # fmt: skip
 
 
 def coverage_lines(platform: str, coverage: dict[str, dict[str, int]]) -> list[str]:
     """Return the coverage by kind as people read it, in the platform's own order."""
-    from spiders.registry import get  # noqa: PLC0415 - not for --help
+    from spiders.registry import get, names  # noqa: PLC0415 - not for --help
 
-    order = {kind: place for place, kind in enumerate(get(platform).kinds)}
+    kinds = get(platform).kinds if platform in names() else ()  # a plug-in may be gone, or a spider be a file
+    order = {kind: place for place, kind in enumerate(kinds)}
     return [_line(kind, coverage[kind]) for kind in sorted(coverage, key=lambda kind: (order.get(kind, 99), kind))]
 
 

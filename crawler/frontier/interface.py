@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from crawler.model import Standing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from crawler.model import Claim, Commit, Covered, Fetch, Gate, Lease, Note, Original, SegmentClass, Settlement
 
@@ -47,6 +47,49 @@ class Stats:
     unreadable: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A fetch that is settled, and where its capture stands."""
+
+    fetch: Fetch
+    segment: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """How many ids of a stretch of a sweep were asked, or have a fetch of their own, and what became of them."""
+
+    number: int
+    asked: int
+    hits: int
+    holes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """How far the sweep of a template is.
+
+    Stretches are of ``STRETCH`` ids, in order; one of which nothing was asked is not there.
+    """
+
+    template: str
+    walk: str
+    stretches: tuple[Stretch, ...]
+
+    @property
+    def asked(self) -> int:
+        return sum(one.asked for one in self.stretches)
+
+    @property
+    def hits(self) -> int:
+        return sum(one.hits for one in self.stretches)
+
+    @property
+    def holes(self) -> int:
+        return sum(one.holes for one in self.stretches)
+
+
 class Frontier(Protocol):
     """Every known fetch and where it stands. Synchronous; one writer at a time.
 
@@ -72,6 +115,20 @@ class Frontier(Protocol):
 
     def offer(self, fetches: Sequence[Fetch]) -> int:
         """Make fetches known; return how many were new. A known fingerprint stays as it is."""
+        ...
+
+    def sweep(self, template: str, fetch: Fetch, *, walk: str) -> int:
+        """Let all ids of a template be fetched as ``fetch`` is, the work of its first; return how many are new.
+
+        They are handed out after what else is queued in their bucket: the ``newest`` (highest) first, the ``oldest``,
+        or by ``dense`` stretches, which are found by samples. An id that something named is no longer the sweep's,
+        and the other way round, so that none is asked twice. One that answers becomes a row like any other; a hole
+        leaves no more than a bit, and a count in the coverage.
+        """
+        ...
+
+    def sweeps(self) -> list[Swept]:
+        """Return how far the sweeps of this round are."""
         ...
 
     def lease(
@@ -102,6 +159,26 @@ class Frontier(Protocol):
         self, items: Sequence[tuple[Fetch, Settlement]], low_water: Mapping[str, int], *, now: float
     ) -> int:
         """As ``commit``, but by fingerprint: for captures found in a segment after a crash."""
+        ...
+
+    def held(self, fingerprint: bytes) -> Held | None:
+        """Return a fetch of this round that is settled with a record; None where there is none."""
+        ...
+
+    def commit_reread(
+        self,
+        items: Sequence[tuple[Fetch, Settlement]],
+        links: Iterable[Fetch],
+        is_stale: Callable[[Fetch], bool],
+        *,
+        now: float,
+    ) -> tuple[int, list[Held]]:
+        """Take in what captures that are held say when they are read again, and offer the ``links`` they name.
+
+        A fetch that failed for what it said is done. A link that is known and whose own work is stale (nobody read
+        it, or nobody can any more) is from now on what it is named as. Returns how many links are new, and which
+        of those that were renewed are held: they are to be read.
+        """
         ...
 
     def release(self, worker: str) -> int:

@@ -21,6 +21,15 @@ SELECT id, bucket, state, token, url FROM fetch WHERE id = :id;
 -- A fetch of this round by its fingerprint.
 SELECT id, bucket, state, token, url FROM fetch WHERE round = :round AND fingerprint = :fingerprint;
 
+-- name: work
+-- What a known fetch is to be done as, and where its capture stands.
+SELECT f.id, f.work, f.state, f.bucket, f.reason, s.name, f.offset FROM fetch f LEFT JOIN segment s ON s.id = f.segment
+WHERE f.round = :round AND f.fingerprint = :fingerprint;
+
+-- name: renew
+-- A known fetch is to be done differently.
+UPDATE fetch SET work = :work WHERE id = :id;
+
 -- name: settle
 -- What became of a fetch; a try without a record keeps the location it had.
 UPDATE fetch SET state = :state, reason = :reason, status = :status, attempts = attempts + :tried, not_before = :not_before,
@@ -32,6 +41,36 @@ WHERE id = :id;
 -- A fetch becomes known, once.
 INSERT INTO fetch (round, fingerprint, bucket, method, url, work, state)
 VALUES (:round, :fingerprint, :bucket, :method, :url, :work, 'queued') ON CONFLICT (round, fingerprint) DO NOTHING;
+
+-- name: sweep
+-- A template is swept from now on; one that is known stays as it is.
+INSERT INTO sweep (round, template, bucket, work, walk) VALUES (:round, :template, :bucket, :work, :walk)
+ON CONFLICT (round, template) DO NOTHING;
+
+-- name: sweeps
+-- The templates of a round, oldest first.
+SELECT id, template, bucket, work, walk FROM sweep WHERE round = :round ORDER BY id;
+
+-- name: stretch
+-- What became of the ids of a stretch.
+SELECT taken, hits, holes FROM stretch WHERE sweep = :sweep AND number = :number;
+
+-- name: stretches
+-- What became of all ids of a sweep.
+SELECT number, taken, hits, holes FROM stretch WHERE sweep = :sweep ORDER BY number;
+
+-- name: stretch_put
+-- A stretch as it is now.
+INSERT OR REPLACE INTO stretch (sweep, number, taken, hits, holes) VALUES (:sweep, :number, :taken, :hits, :holes);
+
+-- name: swept
+-- An id of a sweep that somebody holds gets a row of its own.
+INSERT INTO fetch (round, fingerprint, bucket, method, url, work, state, token)
+VALUES (:round, :fingerprint, :bucket, :method, :url, :work, 'leased', :token);
+
+-- name: drop
+-- The row of an id that turned out to be a hole.
+DELETE FROM fetch WHERE id = :id;
 
 -- name: held_by
 -- What a worker holds.
@@ -133,6 +172,10 @@ ON CONFLICT (kind, counter) DO UPDATE SET n = excluded.n, caveat = excluded.cave
 -- name: note
 -- What a person must hear, and how often it was said.
 INSERT INTO note (text, url, n) VALUES (:text, :url, 1) ON CONFLICT (text) DO UPDATE SET n = n + 1;
+
+-- name: note_again
+-- What was said when a capture was read again, and may have been said before.
+INSERT INTO note (text, url, n) VALUES (:text, :url, 1) ON CONFLICT (text) DO NOTHING;
 
 -- name: gaps
 -- What is known and not captured.

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import msgspec
 
 from crawler.errors import DiskFull, OutlastError, UsageError
-from crawler.frontier.interface import Stats
+from crawler.frontier.interface import Stats, Stretch, Swept
 from crawler.model import Claim, Covered, Fetch, Gate, Note, Original, Standing
 
 if TYPE_CHECKING:
@@ -154,6 +154,20 @@ class FrontierReader:
                 r[0] for r in self._db.execute("SELECT name FROM origin WHERE closed = 1 AND readable = 0")
             ),
         )
+
+    def sweeps(self) -> list[Swept]:
+        """Return how far the sweeps of this round are."""
+        if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'sweep'").fetchone():
+            return []
+        return [
+            Swept(template=template, walk=walk, stretches=tuple(self._stretches(number)))
+            for number, template, _, _, walk in self._db.execute(self._sql["sweeps"], {"round": self.round}).fetchall()
+        ]
+
+    def _stretches(self, sweep: int) -> Iterator[Stretch]:
+        for number, *blobs in self._db.execute(self._sql["stretches"], {"sweep": sweep}):
+            asked, hits, holes = (int.from_bytes(blob, "little").bit_count() for blob in blobs)
+            yield Stretch(number=number, asked=asked, hits=hits, holes=holes)
 
     def coverage(self) -> dict[str, dict[str, int]]:
         """Return kind → standing → count."""

@@ -1,9 +1,9 @@
 -- The frontier on SQLite. One row a fetch; everything counted is counted in a small table as it changes,
 -- so that no verb and no status ever scans the big one.
 
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
-CREATE TABLE origin (
+CREATE TABLE IF NOT EXISTS origin (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,          -- scheme://host[:port]
     closed INTEGER NOT NULL DEFAULT 0,  -- 1 until its robots.txt is settled
@@ -13,9 +13,9 @@ CREATE TABLE origin (
     frozen_until REAL NOT NULL DEFAULT 0
 ) STRICT;
 
-CREATE TABLE lane (name TEXT PRIMARY KEY, priority INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS lane (name TEXT PRIMARY KEY, priority INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 
-CREATE TABLE bucket (
+CREATE TABLE IF NOT EXISTS bucket (
     id INTEGER PRIMARY KEY,
     round INTEGER NOT NULL,
     lane TEXT NOT NULL,
@@ -32,7 +32,7 @@ CREATE TABLE bucket (
     UNIQUE (round, lane, origin, day, value)
 ) STRICT;
 
-CREATE TABLE fetch (
+CREATE TABLE IF NOT EXISTS fetch (
     id INTEGER PRIMARY KEY,
     round INTEGER NOT NULL,
     fingerprint BLOB NOT NULL,          -- 16 bytes
@@ -55,13 +55,35 @@ CREATE TABLE fetch (
     response_length INTEGER
 ) STRICT;
 
-CREATE UNIQUE INDEX fetch_known ON fetch (round, fingerprint);
-CREATE INDEX fetch_due ON fetch (bucket, not_before, id) WHERE state = 'queued';
-CREATE INDEX fetch_waiting ON fetch (not_before) WHERE state = 'queued' AND not_before > 0;
-CREATE INDEX fetch_held ON fetch (worker) WHERE state = 'leased';
-CREATE INDEX fetch_trouble ON fetch (state, reason) WHERE state IN ('failed', 'parked');
+CREATE UNIQUE INDEX IF NOT EXISTS fetch_known ON fetch (round, fingerprint);
+CREATE INDEX IF NOT EXISTS fetch_due ON fetch (bucket, not_before, id) WHERE state = 'queued';
+CREATE INDEX IF NOT EXISTS fetch_waiting ON fetch (not_before) WHERE state = 'queued' AND not_before > 0;
+CREATE INDEX IF NOT EXISTS fetch_held ON fetch (worker) WHERE state = 'leased';
+CREATE INDEX IF NOT EXISTS fetch_trouble ON fetch (state, reason) WHERE state IN ('failed', 'parked');
 
-CREATE TABLE segment (
+-- A template of URLs that is swept: one row, however many ids it stands for; they count as queued in its bucket.
+CREATE TABLE IF NOT EXISTS sweep (
+    id INTEGER PRIMARY KEY,
+    round INTEGER NOT NULL,
+    template TEXT NOT NULL,
+    bucket INTEGER NOT NULL,
+    work BLOB NOT NULL,                 -- the Fetch of its first id, msgpack
+    walk TEXT NOT NULL,                 -- newest, oldest, dense
+    UNIQUE (round, template)
+) STRICT;
+
+-- What became of 1024 ids in a row, a bit each; there is none where nothing was asked yet. An id is taken once it has
+-- a row in fetch, or is settled: what answered has a row, what did not is a hole and has nothing but its bits.
+CREATE TABLE IF NOT EXISTS stretch (
+    sweep INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    taken BLOB NOT NULL,
+    hits BLOB NOT NULL,
+    holes BLOB NOT NULL,
+    PRIMARY KEY (sweep, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS segment (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
     class TEXT NOT NULL,
@@ -71,9 +93,9 @@ CREATE TABLE segment (
 ) STRICT;
 
 -- Groups settled above their segment's low-water mark; pruned as the mark rises.
-CREATE TABLE settled (segment INTEGER NOT NULL, offset INTEGER NOT NULL, PRIMARY KEY (segment, offset)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS settled (segment INTEGER NOT NULL, offset INTEGER NOT NULL, PRIMARY KEY (segment, offset)) STRICT, WITHOUT ROWID;
 
-CREATE TABLE payload (
+CREATE TABLE IF NOT EXISTS payload (
     sha256 BLOB PRIMARY KEY,
     record_id TEXT NOT NULL,
     url TEXT NOT NULL,
@@ -82,7 +104,7 @@ CREATE TABLE payload (
     offset INTEGER NOT NULL             -- of the response record
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE covered (
+CREATE TABLE IF NOT EXISTS covered (
     kind TEXT NOT NULL,
     id TEXT NOT NULL,
     standing INTEGER NOT NULL,
@@ -93,7 +115,7 @@ CREATE TABLE covered (
     PRIMARY KEY (kind, id)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE coverage (
+CREATE TABLE IF NOT EXISTS coverage (
     kind TEXT NOT NULL,
     day TEXT NOT NULL,
     standing INTEGER NOT NULL,
@@ -102,7 +124,7 @@ CREATE TABLE coverage (
 ) STRICT, WITHOUT ROWID;
 
 -- What the platform says it has, and what a person must hear; the newest word of a counter holds.
-CREATE TABLE claim (
+CREATE TABLE IF NOT EXISTS claim (
     kind TEXT NOT NULL,
     counter TEXT NOT NULL,
     n INTEGER NOT NULL,
@@ -110,8 +132,8 @@ CREATE TABLE claim (
     url TEXT NOT NULL,
     PRIMARY KEY (kind, counter)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE note (text TEXT PRIMARY KEY, url TEXT NOT NULL, n INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS note (text TEXT PRIMARY KEY, url TEXT NOT NULL, n INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 
-CREATE TABLE reason (state TEXT NOT NULL, reason TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (state, reason)) STRICT, WITHOUT ROWID;
-CREATE TABLE total (name TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE host (name TEXT PRIMARY KEY, facts TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS reason (state TEXT NOT NULL, reason TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (state, reason)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS total (name TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS host (name TEXT PRIMARY KEY, facts TEXT NOT NULL) STRICT, WITHOUT ROWID;

@@ -10,24 +10,35 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from crawler.failpoint import failpoint
+from crawler.frontier.interface import Held
 from crawler.frontier.reader import FORMAT, RANK, FrontierReader, disk_fault
 from crawler.frontier.states import may
+from crawler.frontier.sweeps import Sweeps
 from crawler.model import REVISIT_MIN_BYTES, Covered, Fetch, Gate, Lease, Leased, Settlement, Standing, State
+from crawler.template import Template
 from crawler.url import origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from crawler.frontier.interface import Refusal
+    from crawler.frontier.interface import Refusal, Stats
+    from crawler.frontier.sweeps import Lent, Sweep
     from crawler.model import Commit, SegmentClass
+
+#: Ids of a sweep that one lease may find refused: all of a range that robots.txt forbids must not hold up a worker.
+_MOST_REFUSED = 5000
+#: Payloads of holes that are remembered, a sweep: most sites have one page for all of them, some one for each.
+_HOLES_REMEMBERED = 1000
+#: What is said of the thing behind an id that did not answer.
+_LACKING = frozenset({Standing.VACANT, Standing.MISSING, Standing.REFUSED, Standing.EXCLUDED})
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Fetch).decode
@@ -54,14 +65,16 @@ class SqliteFrontier(FrontierReader):
         self._totals: Counter[str] = Counter()
         self._reasons: Counter[tuple[str, str]] = Counter()
         self._covered: Counter[tuple[str, str, int]] = Counter()
+        self._sweeps = Sweeps(self._db, self._sql)
 
     def _prepare(self) -> None:
         self._db.execute("PRAGMA page_size = 8192")
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
-        if self._db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").fetchone()[0] == 0:
-            schema = files("crawler.frontier").joinpath("schema.sql").read_text("utf-8")
-            self._db.executescript(f"BEGIN; {schema} COMMIT;")
+        is_new = self._db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").fetchone()[0] == 0
+        schema = files("crawler.frontier").joinpath("schema.sql").read_text("utf-8")
+        self._db.executescript(f"BEGIN; {schema} COMMIT;")
+        if is_new:
             self.meta_set("round", "1")
             self.meta_set("format", str(FORMAT))
 
@@ -75,6 +88,8 @@ class SqliteFrontier(FrontierReader):
             self._db.execute("DELETE FROM reason")
         self._buckets.clear()
         self._origins.clear()
+        self._sweeps.put_back(lambda lent: True)
+        self._sweeps.forget()
 
     def set_lanes(self, order: Mapping[str, int]) -> None:
         """Give lanes their order."""
@@ -99,6 +114,9 @@ class SqliteFrontier(FrontierReader):
     def _offer(self, fetches: Iterable[Fetch]) -> int:
         number, new = self.round, 0
         for fetch in fetches:
+            swept = self._sweeps.place(number, fetch.url)
+            if swept is not None and self._sweeps.is_taken(*swept):
+                continue
             place = self._origin(origin(fetch.url))
             bucket = self._bucket(number, fetch, place)
             known = self._db.execute(
@@ -112,6 +130,9 @@ class SqliteFrontier(FrontierReader):
                     "work": _encode(fetch),
                 },
             ).rowcount
+            if swept is not None:
+                self._sweeps.take(*swept)
+                self._moves[swept[0].bucket, "queued"] -= 1
             if known:
                 new += 1
                 self._moves[bucket, "queued"] += 1
@@ -152,6 +173,18 @@ class SqliteFrontier(FrontierReader):
             self._buckets[key] = row[0]
         return self._buckets[key]
 
+    def sweep(self, template: str, fetch: Fetch, *, walk: str) -> int:
+        """Let all ids of a template be fetched."""
+        read = Template.of(template)
+        with self._transaction():
+            bucket = self._bucket(self.round, fetch, self._origin(origin(fetch.url)))
+            facts = {"round": self.round, "template": read.text, "bucket": bucket, "work": _encode(fetch), "walk": walk}
+            if not self._db.execute(self._sql["sweep"], facts).rowcount:
+                return 0
+            self._moves[bucket, "queued"] += read.size
+        self._sweeps.forget()
+        return read.size
+
     # Lease
 
     def lease(
@@ -167,22 +200,28 @@ class SqliteFrontier(FrontierReader):
         """Hand out due fetches."""
         taken: list[Leased] = []
         left: dict[str, int] = {}
-        with self._transaction(durable=False):
-            for bucket, place, lane in self._db.execute(
-                self._sql["buckets_due"], {"round": self.round, "now": now}
-            ).fetchall():
-                while len(taken) < n and (free := left[place] if place in left else room(place)) > 0:
-                    want = min(free, n - len(taken))
-                    rows = self._db.execute(
-                        self._sql["fetches_due"], {"bucket": bucket, "now": now, "n": want}
-                    ).fetchall()
-                    got = self._take(rows, bucket, place, lane, worker, now, now + seconds, admit)
-                    taken += got
-                    left[place] = free - len(got)
-                    if len(rows) < want or len(got) == len(rows):
+        try:
+            with self._transaction(durable=False):
+                for bucket, place, lane in self._db.execute(
+                    self._sql["buckets_due"], {"round": self.round, "now": now}
+                ).fetchall():
+                    while len(taken) < n and (free := left[place] if place in left else room(place)) > 0:
+                        want = min(free, n - len(taken))
+                        rows = self._db.execute(
+                            self._sql["fetches_due"], {"bucket": bucket, "now": now, "n": want}
+                        ).fetchall()
+                        got = self._take(rows, bucket, place, lane, worker, now, now + seconds, admit)
+                        if len(rows) < want:
+                            got += self._lend(bucket, want - len(rows), worker, now + seconds, admit)
+                        taken += got
+                        left[place] = free - len(got)
+                        if len(rows) < want or len(got) == len(rows):
+                            break
+                    if len(taken) >= n:
                         break
-                if len(taken) >= n:
-                    break
+        except BaseException:
+            self._sweeps.returned([one.id for one in taken if one.id < 0])
+            raise
         return Lease(token=0, worker=worker, expires=now + seconds, fetches=tuple(taken))
 
     def _take(
@@ -222,21 +261,75 @@ class SqliteFrontier(FrontierReader):
         self._moves[bucket, "leased"] += len(got)
         return got
 
+    def _lend(
+        self, bucket: int, want: int, worker: str, expires: float, admit: Callable[[Fetch], Refusal | None] | None
+    ) -> list[Leased]:
+        """Hand out ids of the sweeps of a bucket; they have no rows yet, and count as queued until they are settled."""
+        got: list[Leased] = []
+        refused = 0
+        for sweep in self._sweeps.all(self.round):
+            following = self._sweeps.following(sweep) if sweep.bucket == bucket else iter(())
+            while len(got) < want and refused < _MOST_REFUSED and (position := next(following, None)) is not None:
+                fetch = sweep.fetch(position)
+                if self._belongs_elsewhere(sweep, position, fetch):
+                    continue
+                refusal = admit(fetch) if admit else None
+                if refusal is None:
+                    got.append(self._sweeps.lend(sweep, position, fetch, worker, expires))
+                else:
+                    refused += 1
+                    self._refuse(sweep, position, fetch, refusal)
+        return got
+
+    def _belongs_elsewhere(self, sweep: Sweep, position: int, fetch: Fetch) -> bool:
+        """Say whether an id is another's: of a fetch known before the sweep, or of another position or template."""
+        facts = {"round": self.round, "fingerprint": fetch.fingerprint}
+        row = self._db.execute(self._sql["find_by_fingerprint"], facts).fetchone()
+        place = self._sweeps.place(self.round, fetch.url)
+        if row is None and place is not None and place[0] is sweep and place[1] == position:
+            return False
+        self._sweeps.take(sweep, position)
+        if row is not None and row[2] == "done":
+            *_, status = self._db.execute(self._sql["evidence"], facts).fetchone()
+            self._sweeps.settle(sweep, position, is_hit=status < 400)
+        self._moves[sweep.bucket, "queued"] -= 1
+        return True
+
+    def _refuse(self, sweep: Sweep, position: int, fetch: Fetch, refusal: Refusal) -> None:
+        """Keep no row of an id that may not be asked: robots.txt may forbid all of a range."""
+        self._sweeps.take(sweep, position)
+        self._moves[sweep.bucket, "queued"] -= 1
+        self._moves[sweep.bucket, "excluded"] += 1
+        self._reasons["excluded", refusal.reason] += 1
+        if fetch.covers is not None:
+            self._covered[fetch.covers[0], "", RANK[refusal.standing]] += 1
+
     def release(self, worker: str) -> int:
         """Put back what a worker holds."""
-        return self._put_back("held_by", {"worker": worker})
+        return self._put_back("held_by", {"worker": worker}) + self._sweeps.put_back(lambda one: one.worker == worker)
 
     def reset_leases(self) -> int:
         """Put back everything that is leased."""
-        return self._put_back("held", {})
+        return self._put_back("held", {}) + self._sweeps.put_back(lambda one: True)
 
     def reap(self, now: float) -> int:
         """Put back what was leased for too long."""
-        return self._put_back("expired", {"now": now})
+        return self._put_back("expired", {"now": now}) + self._sweeps.put_back(lambda one: one.expires < now)
 
     def heartbeat(self, worker: str, until: float) -> None:
         """Prolong a worker's leases."""
         self._db.execute(self._sql["prolong"], {"worker": worker, "until": until})
+        self._sweeps.prolong(worker, until)
+
+    def stats(self) -> Stats:
+        """Return the counts, with ids of sweeps that are in somebody's hands, of which the file knows nothing."""
+        stats = super().stats()
+        out = Counter(one.lane for one in self._sweeps.out())
+        lanes = {lane: dict(states) for lane, states in stats.lanes.items()}
+        for lane, count in out.items():
+            lanes[lane]["queued"] = lanes[lane].get("queued", 0) - count
+            lanes[lane]["leased"] = lanes[lane].get("leased", 0) + count
+        return replace(stats, queued=stats.queued - out.total(), leased=stats.leased + out.total(), lanes=lanes)
 
     def _put_back(self, which: str, facts: dict[str, Any]) -> int:
         with self._transaction():
@@ -252,14 +345,21 @@ class SqliteFrontier(FrontierReader):
     def commit(self, commit: Commit, *, now: float) -> int:
         """Settle leased fetches in one transaction."""
         count = 0
+        returned: dict[int, Lent] = {}
         with self._transaction():
             for told in commit.settlements:
-                row = self._db.execute(self._sql["find"], {"id": told.id}).fetchone()
+                row = self._db.execute(self._sql["find"], {"id": told.id}).fetchone() if told.id >= 0 else None
+                lent = self._sweeps.lent(told.id, told.token) if told.id < 0 else None
                 if row is not None and row[2] == "leased" and row[3] == told.token:
                     self._settle(row, told, now)
                     count += 1
+                elif lent is not None and told.id not in returned:
+                    returned[told.id] = lent
+                    self._settle_lent(lent, told, now)
+                    count += 1
             self._raise_marks(commit.low_water)
             failpoint("frontier.before-commit")
+        self._sweeps.returned(list(returned))
         failpoint("frontier.committed")
         return count
 
@@ -274,21 +374,128 @@ class SqliteFrontier(FrontierReader):
                 row = self._db.execute(
                     self._sql["find_by_fingerprint"], {"round": self.round, "fingerprint": fetch.fingerprint}
                 ).fetchone()
-                if row[2] in {"queued", "leased"}:
-                    self._settle(row, told, now)
+                # A hole of a sweep has no row any more.
+                if row is not None and row[2] in {"queued", "leased"}:
+                    self._settle(row, told, now, is_swept=fetch.sweep)
                     count += 1
             self._raise_marks(low_water)
         return count
 
-    def _settle(self, row: Any, told: Settlement, now: float) -> None:
+    def held(self, fingerprint: bytes) -> Held | None:
+        """Return a fetch of this round that is settled with a record."""
+        row = self._db.execute(self._sql["work"], {"round": self.round, "fingerprint": fingerprint}).fetchone()
+        return Held(fetch=_decode(row[1]), segment=row[5], offset=row[6]) if _is_held(row) else None
+
+    def commit_reread(
+        self,
+        items: Sequence[tuple[Fetch, Settlement]],
+        links: Iterable[Fetch],
+        is_stale: Callable[[Fetch], bool],
+        *,
+        now: float,
+    ) -> tuple[int, list[Held]]:
+        """Take in what captures that are held say when they are read again."""
+        new, renewed = 0, []
+        with self._transaction():
+            for fetch, told in items:
+                self._reread(fetch, told, now)
+            for link in links:
+                is_new = self._offer([link])
+                new += is_new
+                if not is_new and link.callback is not None and (held := self._renew(link, is_stale)) is not None:
+                    renewed.append(held)
+        return new, renewed
+
+    def _reread(self, fetch: Fetch, told: Settlement, now: float) -> None:
+        row = self._db.execute(self._sql["work"], {"round": self.round, "fingerprint": fetch.fingerprint}).fetchone()
+        if not _is_held(row):
+            return
+        if row[2] == "failed":
+            self._reasons["failed", row[4]] -= 1
+            self._moves[row[3], "failed"] -= 1
+            self._moves[row[3], "queued"] += 1
+            self._write(row[0], row[3], "queued", replace(told, location=None), now)
+            if (swept := self._sweeps.place(self.round, fetch.url)) is not None:
+                self._sweeps.settle(*swept, is_hit=not _lacks(told, fetch.url))
+        for covered in told.coverage:
+            self._cover(covered)
+        self._db.executemany(self._sql["claim"], [asdict(claim) for claim in told.claims])
+        self._db.executemany(self._sql["note_again"], [asdict(note) for note in told.notes])
+
+    def _renew(self, fetch: Fetch, is_stale: Callable[[Fetch], bool]) -> Held | None:
+        """Let a known fetch be done as this one, if its own work is stale; return it where it is held."""
+        row = self._db.execute(self._sql["work"], {"round": self.round, "fingerprint": fetch.fingerprint}).fetchone()
+        if row is None or not is_stale(old := _decode(row[1])):
+            return None
+        # Its lane stays, and what it covers: they are where it is counted.
+        work = replace(fetch, lane=old.lane, day=old.day, value=old.value, covers=old.covers or fetch.covers)
+        self._db.execute(self._sql["renew"], {"id": row[0], "work": _encode(work)})
+        return Held(fetch=work, segment=row[5], offset=row[6]) if _is_held(row) else None
+
+    def _settle(self, row: Any, told: Settlement, now: float, *, is_swept: bool = False) -> None:
         number, bucket, state, _, url = row
+        swept = self._sweeps.place(self.round, url)
+        is_hole = swept is not None and self._is_hole(told, url, is_swept=is_swept)
         self._write(number, bucket, state, told, now)
+        if swept is not None and told.state is State.DONE:
+            self._sweeps.settle(*swept, is_hit=not _lacks(told, url) and not is_hole)
+        if is_hole:
+            self._db.execute(self._sql["drop"], {"id": number})
+        self._take_in(told, url, swept[0] if swept is not None and is_hole else None)
+
+    def _settle_lent(self, lent: Lent, told: Settlement, now: float) -> None:
+        """Settle an id that has no row: what is a hole gets none, everything else gets it now."""
+        sweep = next(sweep for sweep in self._sweeps.all(self.round) if sweep.id == lent.sweep)
+        url, bucket = lent.fetch.url, lent.bucket
+        self._moves[bucket, "queued"] -= 1
+        if self._is_hole(told, url, is_swept=True):
+            self._moves[bucket, told.state.value] += 1
+            if told.state is State.EXCLUDED:
+                self._sweeps.take(sweep, lent.position)
+                self._reasons[told.state.value, told.reason] += 1
+            else:
+                self._sweeps.settle(sweep, lent.position, is_hit=False)
+            self._take_in(told, url, sweep)
+            return
+        self._sweeps.take(sweep, lent.position)
+        facts = {
+            "round": self.round, "fingerprint": lent.fetch.fingerprint, "bucket": bucket, "method": lent.fetch.method,
+            "url": url, "work": _encode(lent.fetch), "token": told.token,
+        }  # fmt: skip
+        number = self._db.execute(self._sql["swept"], facts).lastrowid
+        self._moves[bucket, "leased"] += 1
+        self._settle((number, bucket, "leased", told.token, url), told, now)
+
+    def _is_hole(self, told: Settlement, url: str, *, is_swept: bool) -> bool:
+        """Say whether what became of a swept id is not worth a row: nothing is there, or nothing for strangers.
+
+        So is an id that leads where all of them lead: to the front page, or to a door. What something named keeps
+        its row in any case.
+        """
+        if is_swept and told.state is State.DONE and told.reason == "redirect":
+            return all(self._is_offered(link) for link in told.outlinks)
+        standings = {one.standing for one in told.coverage if one.url == url}
+        return (told.state is State.DONE and Standing.VACANT in standings) or told.state is State.EXCLUDED
+
+    def _is_offered(self, fetch: Fetch) -> bool:
+        swept = self._sweeps.place(self.round, fetch.url)
+        facts = {"round": self.round, "fingerprint": fetch.fingerprint}
+        return (swept is not None and self._sweeps.is_taken(*swept)) or bool(
+            self._db.execute(self._sql["find_by_fingerprint"], facts).fetchone()
+        )
+
+    def _take_in(self, told: Settlement, url: str, hole_of: Sweep | None) -> None:
+        """Take in what a settlement says beside the state of its fetch, which for a hole of a sweep leaves no rows."""
         if told.location is not None:
-            self._place(told, url)
+            self._place(told, url, is_remembered=hole_of is None or hole_of.holes <= _HOLES_REMEMBERED)
         self._totals["bytes"] += told.size
         self._offer(link for link in told.outlinks if not link.deeper or not self._is_known(told.coverage))
         for covered in told.coverage:
-            self._cover(covered)
+            if hole_of is None or covered.url != url or self._is_covered(covered):
+                self._cover(covered)
+            else:
+                standing = covered.standing if covered.standing in _LACKING else Standing.VACANT
+                self._covered[covered.kind, "", RANK[standing]] += 1
         self._db.executemany(self._sql["claim"], [asdict(claim) for claim in told.claims])
         self._db.executemany(self._sql["note"], [asdict(note) for note in told.notes])
         if told.gate is not None:
@@ -313,12 +520,12 @@ class SqliteFrontier(FrontierReader):
         if new in {State.FAILED, State.PARKED, State.EXCLUDED}:
             self._reasons[new.value, told.reason] += 1
 
-    def _place(self, told: Settlement, url: str) -> None:
+    def _place(self, told: Settlement, url: str, *, is_remembered: bool = True) -> None:
         assert told.location is not None
         segment = self._segment(told.location.segment)
         self._db.execute("INSERT OR IGNORE INTO settled VALUES (?, ?)", (segment, told.location.offset))
         self._totals["captures" if told.state is State.DONE else "attempts"] += 1
-        digests = told.digests
+        digests = told.digests if is_remembered else None
         if told.is_original and told.state is State.DONE and digests and digests.payload_length > REVISIT_MIN_BYTES:
             self._db.execute(
                 "INSERT OR IGNORE INTO payload VALUES (?, ?, ?, ?, ?, ?)",
@@ -365,6 +572,9 @@ class SqliteFrontier(FrontierReader):
         rows = [self._db.execute(self._sql["cover"], {"kind": one.kind, "id": one.id}).fetchone() for one in shown]
         known = [row is not None and row[0] == RANK[Standing.CAPTURED] and row[2] < self.round for row in rows]
         return bool(known) and all(known)
+
+    def _is_covered(self, covered: Covered) -> bool:
+        return self._db.execute(self._sql["cover"], {"kind": covered.kind, "id": covered.id}).fetchone() is not None
 
     def _cover(self, covered: Covered) -> None:
         row = self._db.execute(self._sql["cover"], {"kind": covered.kind, "id": covered.id}).fetchone()
@@ -492,10 +702,12 @@ class SqliteFrontier(FrontierReader):
                 self._covered,
             ):
                 cache.clear()
+            self._sweeps.forget()
             raise
 
     def _count(self) -> None:
-        """Write the counters that moved in this transaction."""
+        """Write the counters that moved in this transaction, and what became of the ids of sweeps."""
+        self._sweeps.flush()
         for (bucket, state), n in self._moves.items():
             if n:
                 self._db.execute(f"UPDATE bucket SET {state} = {state} + ? WHERE id = ?", (n, bucket))  # noqa: S608 - one of _COUNTED
@@ -507,3 +719,13 @@ class SqliteFrontier(FrontierReader):
         self._db.executemany(self._sql["cover_count"], counts)
         for moved in (self._moves, self._totals, self._reasons, self._covered):
             moved.clear()
+
+
+def _lacks(told: Settlement, url: str) -> bool:
+    """Say whether a settlement speaks of something that is not there or not to be had."""
+    return told.status >= 400 or any(one.url == url and one.standing in _LACKING for one in told.coverage)
+
+
+def _is_held(row: Any) -> bool:
+    """Say whether a row of the query ``work`` is of a fetch that is settled with a record."""
+    return row is not None and row[2] in {"done", "failed"} and row[5] is not None
