@@ -171,9 +171,6 @@ class ResponseParser:
     def _head_too_long(self, events: list[Event]) -> bytes:
         head = bytes(self._partial[: max(0, MAX_HEAD - self._interim)])
         if b"\n" not in head or not _STATUS_LINE.match(head):
-            if self._interim:
-                self._end(events, "length", f"interim heads of more than {MAX_HEAD} bytes, and no answer", surplus=True)
-                return b""
             return self._begin_foreign()
         events.append(_head(head))
         self._end(events, "length", f"the head is longer than {MAX_HEAD} bytes", surplus=True)

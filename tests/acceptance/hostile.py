@@ -71,7 +71,9 @@ def whole(says: str = "", *, status: int = 200, surplus: int = 0) -> Expected:
 
 def cut(*truncated: str, says: str = "") -> Expected:
     """Cut off three times, and then kept as what there is."""
-    return Expected(ends=(("done", "partial"),), kept="cut", truncated=truncated, says=says, asked=(3, 3))
+    # What is longer than we take is asked for once: another try would get no more of it.
+    ends = (("done", "partial"), ("done", "too long")) if "length" in truncated else (("done", "partial"),)
+    return Expected(ends=ends, kept="cut", truncated=truncated, says=says, asked=(1 if "length" in truncated else 3, 3))
 
 
 def waits(reason: str, says: str = "", *, status: int = 0, least: int = 1) -> Expected:
