@@ -30,7 +30,9 @@ def test_a_url_has_one_spelling(written: str, known_as: str) -> None:
     assert canonical(known_as) == known_as
 
 
-@pytest.mark.parametrize("written", ["http://a\x00b.example/", "http://a%00b.example/", "http://a b.example/", "http:///x"])
+@pytest.mark.parametrize(
+    "written", ["http://a\x00b.example/", "http://a%00b.example/", "http://a b.example/", "http:///x"]
+)
 def test_what_names_no_host_is_no_url(written: str) -> None:
     with pytest.raises(ValueError, match="no host"):
         canonical(written)
