@@ -36,6 +36,7 @@ BUILT_IN = {
     "mastodon": "spiders.mastodon:MastodonSpider",
     "mediawiki": "spiders.mediawiki:MediaWikiSpider",
     "parler": "spiders.parler:ParlerSpider",
+    "peertube": "spiders.peertube:PeertubeSpider",
     "phpbb": "spiders.forums:PhpbbSpider",
     "pixelfed": "spiders.pixelfed:PixelfedSpider",
     "pleroma": "spiders.mastodon:PleromaSpider",

@@ -565,10 +565,10 @@ class SqliteFrontier(FrontierReader):
     # Coverage
 
     def _is_known(self, coverage: Sequence[Covered]) -> bool:
-        """Say whether earlier rounds held all that a page shows; one that shows nothing proves nothing."""
+        """Say whether earlier rounds held all that a page shows or names; one that does neither proves nothing."""
         if self.round == 1:
             return False
-        shown = [one for one in coverage if one.standing is Standing.CAPTURED]
+        shown = [one for one in coverage if one.standing in {Standing.CAPTURED, Standing.KNOWN}]
         rows = [self._db.execute(self._sql["cover"], {"kind": one.kind, "id": one.id}).fetchone() for one in shown]
         known = [row is not None and row[0] == RANK[Standing.CAPTURED] and row[2] < self.round for row in rows]
         return bool(known) and all(known)
