@@ -16,8 +16,9 @@ from scrapy import Request
 from crawler.model import Claim, Covered, Fetch, Item, Note, Outcome, Seed, State
 from crawler.response import HEAD_BYTES, CaptureResponse
 from crawler.scope import Scope
-from crawler.settle import Answer, rule
+from crawler.settle import MAX_TRIES, Answer, rule
 from crawler.url import host_of
+from spiders.base import ROBOTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -67,11 +68,12 @@ class Crawled:
 
 
 def crawl(
-    spider: type[PlatformSpider], seed: Seed, site: Callable[[Fetch], CaptureResponse], *, limit: int = MAX_FETCHES
-) -> Crawled:
+    spider: type[PlatformSpider], seed: Seed, site: Callable[[Fetch], CaptureResponse], *,
+    limit: int = MAX_FETCHES, first: Iterable[Fetch] = (),
+) -> Crawled:  # fmt: skip
     """Walk a site that is a function, lane by lane as a frontier does, to its end or to ``limit`` fetches.
 
-    What would wait for another attempt gets its second look at once and is then left.
+    ``first`` is asked before the spider's own seeds. What would wait for another attempt is asked again at once.
     """
     crawler = spider(seed=seed)
     territory = spider.territory(seed)
@@ -82,7 +84,8 @@ def crawl(
     )  # fmt: skip
     done = Crawled()
     known: set[bytes] = set()
-    queues: dict[str, deque[Fetch]] = {lane.name: deque() for lane in sorted(spider.lanes, key=lambda lane: lane.order)}
+    lanes = (ROBOTS, *sorted(spider.lanes, key=lambda lane: lane.order))
+    queues: dict[str, deque[Fetch]] = {lane.name: deque() for lane in lanes}
 
     def offer(fetches: Iterable[Fetch]) -> None:
         for fetch in fetches:
@@ -92,6 +95,7 @@ def crawl(
                 known.add(fetch.fingerprint)
                 queues.setdefault(fetch.lane, deque()).append(fetch)
 
+    offer(first)
     offer(crawler.seeds(seed))
     while (queue := next((queue for queue in queues.values() if queue), None)) and len(done.fetches) < limit:
         fetch = queue.popleft()
@@ -101,9 +105,9 @@ def crawl(
 
 
 def _read(spider: PlatformSpider, fetch: Fetch, site: Callable[[Fetch], CaptureResponse]) -> Iterable[Yield]:
-    response = site(fetch)
-    response.fetch = fetch
-    for attempt in range(2):
+    for attempt in range(MAX_TRIES):
+        response = site(fetch)
+        response.fetch = fetch
         facts = Answer(
             outcome=response.outcome, status=response.status, verdict=spider.judge(response), attempt=attempt,
             location=bool(response.header("Location")), follow=fetch.follow, sweep=fetch.sweep,

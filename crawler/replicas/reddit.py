@@ -164,7 +164,8 @@ class RedditSite(PlatformSite):
         if "private" in self.trap:
             for post in self._posts:
                 self.books.add("post", f"t3_{post.id}", item="Post", public=False)
-        self.books.listing("doors", 5 if "feeds" in self.trap else 3, 1)
+        # Each door once, and the page that the seed names once more: a refusal gets a second look.
+        self.books.listing("doors", 6 if "feeds" in self.trap else 4, 1)
 
     def _film(self, path: str) -> None:
         for name, kind in (("DASH_720.mp4", "video"), ("DASH_AUDIO_128.mp4", "audio")):

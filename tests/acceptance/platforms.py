@@ -20,9 +20,11 @@ from urllib.parse import urlsplit
 
 from warcio.archiveiterator import ArchiveIterator
 
+from crawler.model import PROBE_LANE
 from crawler.replicas.kit import PRIVATE
 from crawler.replicas.run import running
 from tests.acceptance.support import ROOT, archive, doubles, environment, start, to_replica
+from tests.acceptance.support import held as exchanges
 
 #: Row → (replica, its options beside the size, more of the command line). A row's replica must be recognised from its
 #: bare address as ``platform``, the name of the replica where nothing else is said.
@@ -134,7 +136,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "xenforo-nofiles": {"replica": "forums", "options": {"trap": "xenforo,nofiles"}, "platform": "xenforo"},
 }
 
-#: Requests that a kill may have lost the answers of, or that detection made: of no weight but in a small replica.
+#: Requests whose answers a kill may have lost: of no weight but in a small replica.
 IN_FLIGHT = 32
 
 
@@ -147,7 +149,9 @@ class Row:
     #: kind → (held, public truth).
     kinds: dict[str, tuple[int, int]] = field(default_factory=dict)
     private: int = 0
+    #: Requests of the crawl itself, and those that recognised the site and asked, on resuming, whether it is there.
     requests: int = 0
+    probes: int = 0
     least: int = 0
     doubled: int = 0
     codes: tuple[int, ...] = ()
@@ -166,29 +170,31 @@ class Row:
     def __str__(self) -> str:
         kinds = ", ".join(f"{kind} {held}/{public}" for kind, (held, public) in self.kinds.items())
         return (
-            f"{self.name} ({self.platform}): {kinds}; private {self.private}; {self.requests} requests, "
+            f"{self.name} ({self.platform}): {kinds}; private {self.private}; {self.probes} + {self.requests} requests, "
             f"{self.ratio:.2f} of the least ({self.least}); exits {self.codes}; {'; '.join(self.problems)}"
         )
 
 
-def crawled(name: str, work: Path, *, size: int = 100, killed: bool = True) -> Row:
-    """Crawl the replica of a row into ``work/c``."""
+def crawled(name: str, work: Path, *, size: int = 100, killed: bool = True, rate: int = 0) -> Row:
+    """Crawl the replica of a row into ``work/c``, at most ``rate`` requests a second if it is not 0."""
     facts = ROWS[name]
     replica_name = facts.get("replica", name)
     wanted = facts.get("platform", replica_name)
     row, directory = Row(name), work / "c"
     with running(replica_name, size=size, **facts.get("options", {})) as replica:
         seed = facts.get("seed", f"127.0.0.1:{replica.port}")
-        command = ["crawl", seed, "--into", str(directory), *facts.get("arguments", ())]
+        command = ["crawl", seed, "--into", str(directory), *(("--rate", str(rate)) if rate else ())]
+        command += facts.get("arguments", ())
         command += to_replica(replica) if replica.ca else []
         row.least = replica.nmin()["total"]
-        if killed:
-            _kill_halfway(command, replica, row.least)
+        was_killed = killed and _kill_halfway(command, replica, row.least, directory)
         ran = archive(*command, timeout=facts.get("timeout", 280))
         row.codes = (ran.code,)
         if ran.code not in facts.get("codes", (0,)):
             row.problems.append(ran.err[-800:])
         row.requests = sum(1 for one in replica.ledger() if not one["target"].startswith("/robots.txt"))
+        row.probes = sum(1 for one in exchanges(directory) if one.work.get("lane") == PROBE_LANE) + was_killed
+        row.requests -= row.probes
         truth = list(replica.things())
     if not (directory / "warcs").is_dir():
         row.problems.append("there is no collection")
@@ -203,15 +209,22 @@ def crawled(name: str, work: Path, *, size: int = 100, killed: bool = True) -> R
     return row
 
 
-def _kill_halfway(command: list[str], replica: Any, least: int) -> None:
-    """Start a crawl and end all of its processes at once when half of the work is done."""
+def _kill_halfway(command: list[str], replica: Any, least: int, directory: Path) -> bool:
+    """Start a crawl and end all of its processes at once when the site is recognised and half of the work is done.
+
+    Return whether there was anything left to end.
+    """
     crawl = start(*command)
     until = time.monotonic() + 60
-    while replica.stats()["exchanges"] < least / 2 and crawl.poll() is None and time.monotonic() < until:
+    while crawl.poll() is None and time.monotonic() < until:
+        if replica.stats()["exchanges"] >= least / 2 and any(directory.glob("warcs/*-probe-*")):
+            break
         time.sleep(0.02)
-    if crawl.poll() is None:
+    is_running = crawl.poll() is None
+    if is_running:
         os.killpg(crawl.pid, signal.SIGKILL)
     crawl.wait()
+    return is_running
 
 
 def _compare(row: Row, truth: list[dict[str, Any]], directory: Path) -> None:
