@@ -8,6 +8,7 @@
       indexes/NAME.cdxj        one sorted CDXJ file a segment
       spiders/NAME-SHA.py      the site's own spider, where there is one, each version of it
       manifest.jsonl           one hash-chained line a sealed segment
+      evidence/                signed statements of all this, and time-stamps of the manifest's head
       spool/                   big bodies on their way into a record; swept at every start
       logs/crawl.log           what happened, for people
 
@@ -76,6 +77,7 @@ class Collection:
         self.warcs = root / "warcs"
         self.indexes = root / "indexes"
         self.manifest = root / "manifest.jsonl"
+        self.evidence = root / "evidence"
         self.frontier = root / "frontier.sqlite"
         self.spool = root / "spool"
         self.log = root / "logs" / "crawl.log"

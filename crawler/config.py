@@ -47,6 +47,8 @@ class Config:
     ca_cert: str = ""
     verify: bool = True
     proxy: str = ""
+    #: The authority that time-stamps the manifest's head whenever a segment is sealed; empty for none.
+    tsa: str = ""
     resolve: tuple[str, ...] = ()
     connect_to: tuple[str, ...] = ()
     bind_address: str = ""

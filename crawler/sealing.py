@@ -25,7 +25,7 @@ log = logging.getLogger("outlast.sealing")
 
 
 class Sealing:
-    """Seals the segments it is given; ``failed`` hears of one that could not be."""
+    """Seals the segments it is given; ``failed`` hears of one that could not be, ``sealed`` of each that is."""
 
     def __init__(
         self,
@@ -34,11 +34,13 @@ class Sealing:
         writer: WriterThread,
         *,
         failed: Callable[[OutlastError], None],
+        sealed: Callable[[], None] = lambda: None,
     ) -> None:
         self._collection = collection
         self._frontier = frontier
         self._writer = writer
         self._failed = failed
+        self._sealed = sealed
         self._process = _sealer()
         self._under_way: set[asyncio.Task[None]] = set()
         #: Segments sealed so far, and sentences for the user about those that were not.
@@ -84,6 +86,7 @@ class Sealing:
             self._failed(OutlastError(f"The sealing process keeps dying; {name} is sealed by the next run."))
             return
         self.count += sealed
+        self._sealed()
         with suppress(DiskFull):  # the file's own name says that it is sealed
             await self._writer(self._frontier.set_segment_state, name, "sealed" if sealed else "removed")
 

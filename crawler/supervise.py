@@ -25,6 +25,7 @@ from crawler.recover import rebuild, recover
 from crawler.reparse import reparse
 from crawler.sealing import Sealing
 from crawler.settle import SECOND_LOOK
+from crawler.stamping import Stamping
 from crawler.template import Template
 from crawler.warc.seal import one_at_a_time
 
@@ -87,7 +88,8 @@ class Supervisor:
         self.admission = Admission(spider, seed, config, frontier)
         self._progress = progress
         self._call = WriterThread(collection.frontier)
-        self._sealing = Sealing(collection, frontier, self._call, failed=self.stop)
+        self._stamping = Stamping(collection, config.tsa)
+        self._sealing = Sealing(collection, frontier, self._call, failed=self.stop, sealed=self._stamping.wake)
         self._crew = Crew(
             collection, frontier, self._call, self.admission, config, seed, spider.name,
             closed=self._sealing.add, stop=self.stop,
@@ -254,6 +256,7 @@ class Supervisor:
         await self._seal_rest()
         await self._sealing.settle()
         self._sealing.close()
+        await self._stamping.settle()
 
     async def _seal_rest(self) -> None:
         """Settle and seal what no worker holds any more: segments of dead workers, and those a kill left unsealed."""
@@ -280,6 +283,7 @@ class Supervisor:
         self._call.close()
         return Report(
             stats=stats, coverage=coverage, seconds=time.monotonic() - self._begun, recovered=self._recovered,
-            sealed=self._sealing.count, error=self._error, notes=(*self._notes, *self._sealing.notes),
+            sealed=self._sealing.count, error=self._error,
+            notes=(*self._notes, *self._sealing.notes, *filter(None, [self._stamping.trouble])),
             claims=claims, heard=heard,
         )  # fmt: skip

@@ -112,6 +112,12 @@ def options_of_a_crawl(function: Callable[..., Any]) -> Callable[..., Any]:
                 "--segment-size", default="1GiB", show_default=True, metavar="SIZE", help="Seal a segment at this size."
             ),
             click.option(
+                "--tsa",
+                default="",
+                metavar="URL",
+                help="Have the manifest time-stamped by this authority (RFC 3161) as segments are sealed.",
+            ),
+            click.option(
                 "--ca-cert",
                 type=click.Path(exists=True, dir_okay=False),
                 default=None,

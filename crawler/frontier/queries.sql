@@ -177,6 +177,10 @@ INSERT INTO note (text, url, n) VALUES (:text, :url, 1) ON CONFLICT (text) DO UP
 -- What was said when a capture was read again, and may have been said before.
 INSERT INTO note (text, url, n) VALUES (:text, :url, 1) ON CONFLICT (text) DO NOTHING;
 
+-- name: everything
+-- What the platform is known to have, and how it stands.
+SELECT kind, id, standing, reason FROM covered ORDER BY kind, id;
+
 -- name: gaps
 -- What is known and not captured.
 SELECT kind, id, standing, day, reason, url FROM covered WHERE standing < :captured AND (:kind IS NULL OR kind = :kind) ORDER BY kind, id;

@@ -186,6 +186,11 @@ class FrontierReader:
         for found, thing, rank, day, reason, url in rows:
             yield Covered(kind=found, id=thing, standing=STANDINGS[rank], day=day, reason=reason, url=url)
 
+    def covered(self) -> Iterator[tuple[str, str, str, str]]:
+        """Yield kind, id, standing and reason of everything that the platform is known to have, in order."""
+        for kind, thing, rank, reason in self._db.execute(self._sql["everything"]):
+            yield kind, thing, STANDINGS[rank].value, reason
+
     def earlier(self, fingerprint: bytes) -> tuple[str, int] | None:
         """Return (segment, offset) of the whole answer that an earlier round got; None where none did."""
         for number in range(self.round - 1, 0, -1):

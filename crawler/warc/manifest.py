@@ -40,6 +40,8 @@ class Entry:
     #: Bytes of a part, and of each part in order its MD5 (hex), as uploads in parts want them; nobody hashes again.
     part_bytes: int = 0
     part_md5: tuple[str, ...] = ()
+    #: Root (hex) of the Merkle tree whose leaves are the segment's records as they stand in the file.
+    records_root: str = ""
 
 
 def read(path: Path) -> list[Entry]:
@@ -49,7 +51,7 @@ def read(path: Path) -> list[Entry]:
     """
     entries: list[Entry] = []
     prev = GENESIS
-    for number, text in enumerate(_whole_lines(path), 1):
+    for number, text in enumerate(lines(path), 1):
         try:
             facts = json.loads(text)
             entry = Entry(**{**facts, "part_md5": tuple(facts.get("part_md5", ()))})
@@ -64,7 +66,7 @@ def read(path: Path) -> list[Entry]:
 
 def append(path: Path, entry: Entry) -> None:
     """Add a line durably. ``sequence`` and ``prev`` of ``entry`` must follow from ``next_link``."""
-    whole = sum(len(text) + 1 for text in _whole_lines(path))
+    whole = sum(len(text) + 1 for text in lines(path))
     with path.open("ab") as out:
         # A torn line, left by a crash, was never acknowledged.
         out.truncate(whole)
@@ -76,19 +78,20 @@ def append(path: Path, entry: Entry) -> None:
 
 def next_link(path: Path) -> tuple[int, str]:
     """Return the sequence number and ``prev`` of the next line."""
-    lines = _whole_lines(path)
-    return len(lines) + 1, hashlib.sha256(lines[-1]).hexdigest() if lines else GENESIS
+    found = lines(path)
+    return len(found) + 1, hashlib.sha256(found[-1]).hexdigest() if found else GENESIS
 
 
-def _whole_lines(path: Path) -> list[bytes]:
+def lines(path: Path) -> list[bytes]:
+    """Return the lines without their ends, as bytes; a last one that a crash left torn is none."""
     if not path.exists():
         return []
-    lines = path.read_bytes().split(b"\n")[:-1]
-    if lines and not _is_whole(lines[-1]):
+    found = path.read_bytes().split(b"\n")[:-1]
+    if found and not _is_whole(found[-1]):
         # A power cut may keep the end of a line and lose the sector before it. If the line was ever acknowledged, then
         # its segment is sealed, and ``archive verify`` misses it here.
-        lines.pop()
-    return lines
+        found.pop()
+    return found
 
 
 def _is_whole(line: bytes) -> bool:

@@ -19,6 +19,7 @@ from isal import isal_zlib
 from crawler.collection import OPEN_SUFFIX, sync_directory
 from crawler.errors import Damaged
 from crawler.failpoint import failpoint
+from crawler.merkle import Leaves, root
 from crawler.warc import cdxj, manifest
 from crawler.warc.reader import Records
 from crawler.warc.verify import ORIGINS_FAULT, RecordChecks
@@ -79,6 +80,7 @@ class _Reading:
     last: str = ""
     lines: list[str] | None = None
     parts: tuple[str, ...] = ()
+    records_root: str = ""
 
 
 def seal(open_path: Path, *, index_dir: Path, manifest_path: Path, segment_class: str) -> bool:
@@ -132,13 +134,14 @@ def _sync(path: Path) -> None:
 
 
 def _read(path: Path, name: str) -> _Reading:
-    sha256, parts = hashlib.sha256(), _Parts()
+    sha256, parts, leaves = hashlib.sha256(), _Parts(), Leaves()
     reading = _Reading(lines=[])
     assert reading.lines is not None
 
     def seen(data: bytes) -> None:
         sha256.update(data)
         parts.update(data)
+        leaves.feed(data)
         reading.crc32 = isal_zlib.crc32(data, reading.crc32)
         reading.size += len(data)
 
@@ -148,6 +151,7 @@ def _read(path: Path, name: str) -> _Reading:
         for finding in checks.check(record):
             if finding.severity == "error" and finding.rule not in ORIGINS_FAULT:
                 raise Damaged(f"{path.name}:{finding.offset}: {finding.rule}: {finding.message}")
+        leaves.cut(records.end)
         reading.records += 1
         reading.first = reading.first or record.get("WARC-Date")
         reading.last = record.get("WARC-Date")
@@ -156,6 +160,7 @@ def _read(path: Path, name: str) -> _Reading:
     if records.torn:
         raise Damaged(f"{path.name}:{records.end}: {records.torn}")
     reading.sha256, reading.md5, reading.parts = sha256.hexdigest(), parts.whole, parts.hexdigests()
+    reading.records_root = root(leaves.hashes).hex()
     return reading
 
 
@@ -172,7 +177,7 @@ def _enter(path: Path, name: str, segment_class: str, reading: _Reading) -> None
             sequence=sequence, segment=name, segment_class=segment_class, bytes=reading.size, records=reading.records,
             sha256=reading.sha256, md5=reading.md5, crc32=f"{reading.crc32:08x}", first_date=reading.first,
             last_date=reading.last, sealed_at=datetime.now(UTC).isoformat(timespec="seconds"), prev=prev,
-            part_bytes=PART_BYTES, part_md5=reading.parts,
+            part_bytes=PART_BYTES, part_md5=reading.parts, records_root=reading.records_root,
         ),
     )  # fmt: skip
 

@@ -1,0 +1,206 @@
+"""A signed collection is proved somewhere else with the public key alone, and one changed byte anywhere is named."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from crawler.collection import Collection
+from crawler.errors import NotACollection
+from crawler.evidence import check
+from crawler.evidence.timestamp import roots_in
+from crawler.replicas.run import running
+from crawler.warc.verify import verify_collection
+from tests.acceptance.support import archive
+from tests.acceptance.tsa import authority
+
+
+@dataclass
+class Signed:
+    root: Path
+    key: str
+    #: Where the keys are.
+    data: str
+    #: The authority's root certificate.
+    ca: Path
+
+
+@pytest.fixture(scope="module")
+def signed(tmp_path_factory: pytest.TempPathFactory) -> Signed:
+    """A small crawl whose segments were time-stamped as they were sealed, signed and time-stamped."""
+    work = tmp_path_factory.mktemp("signed")
+    data = str(work / "data")
+    with authority(work / "tsa") as tsa, running("mastodon", size=40) as replica:
+        ran = archive("crawl", f"127.0.0.1:{replica.port}", "--into", work / "c", "--tsa", tsa.url)
+        assert ran.code == 0, ran.err
+        assert archive("keys", "new", XDG_DATA_HOME=data).code == 0
+        ran = archive("sign", work / "c", "--tsa", tsa.url, "--tsa-ca", tsa.root, "--json", XDG_DATA_HOME=data)
+        assert ran.code == 0, ran.err
+    assert ran.summary["is_stamped"]
+    return Signed(work / "c", ran.summary["public_key"], data, tsa.root)
+
+
+def rules(root: Path, signed: Signed) -> dict[str, set[str]]:
+    """Return file → rules of the errors that verify finds."""
+    collection = Collection.open(root)
+    found: dict[str, set[str]] = {}
+    keys, roots = [bytes.fromhex(signed.key)], roots_in(signed.ca)
+    for one in (
+        *verify_collection(collection.warcs, collection.indexes, collection.manifest),
+        *check.findings(collection, keys, roots),
+    ):
+        if one.severity == "error":
+            found.setdefault(one.file.rpartition("/")[2], set()).add(one.rule)
+    return found
+
+
+def named(root: Path, signed: Signed) -> set[str]:
+    """Return the files that verify names; a marker that is none is named as it is opened."""
+    try:
+        return set(rules(root, signed))
+    except NotACollection as e:
+        return {"collection.json"} if "collection.json" in str(e) else set()
+
+
+def test_it_is_proved_elsewhere_with_the_public_key_alone(signed: Signed, tmp_path: Path) -> None:
+    shutil.copytree(signed.root, tmp_path / "elsewhere")
+    nowhere = {"XDG_DATA_HOME": str(tmp_path / "nothing")}
+    ran = archive(
+        "verify", tmp_path / "elsewhere", "--public-key", signed.key, "--tsa-ca", signed.ca, "--json", **nowhere
+    )
+    assert ran.code == 0, ran.err
+    assert ran.summary["errors"] == ran.summary["warnings"] == 0
+    found = [json.loads(line) for line in ran.out.splitlines()]
+    holding = [one for one in found if one.get("rule") == "S012-holds"]
+    assert any("statement 1" in one["message"] for one in holding)
+    assert sum("time-stamp of" in one["message"] for one in holding) >= 2
+    other = archive("verify", tmp_path / "elsewhere", "--public-key", "00" * 32, **nowhere)
+    assert other.code == 6
+    assert "S002-key" in other.out
+
+
+def test_one_changed_byte_in_any_file_is_named(signed: Signed, tmp_path: Path) -> None:
+    root = tmp_path / "c"
+    shutil.copytree(signed.root, root)
+    assert rules(root, signed) == {}
+    chance = random.Random(5)
+    locks = {"lock", "sealing.lock"}
+    files = [path for path in sorted(root.rglob("*")) if path.is_file() and path.name not in locks]
+    kinds = {path.relative_to(root).parts[0] for path in files}
+    assert kinds >= {"warcs", "indexes", "evidence", "logs", "manifest.jsonl", "collection.json", "frontier.sqlite"}
+    for path in files:
+        whole = path.read_bytes()
+        for at in {0, len(whole) - 1, *(chance.randrange(len(whole)) for _ in range(2))}:
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << chance.randrange(8))]) + whole[at + 1 :])
+            assert path.name in named(root, signed), (path, at)
+        path.write_bytes(whole)
+    assert rules(root, signed) == {}
+
+
+def test_every_byte_of_a_statement_counts(signed: Signed, tmp_path: Path) -> None:
+    path = signed.root / "evidence" / "statement-00001.json"
+    collection, whole = Collection.open(signed.root), path.read_bytes()
+    moved = Collection(tmp_path, collection.marker)
+    moved.evidence.mkdir()
+    for at in range(0, len(whole), 7):
+        changed = whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
+        (moved.evidence / path.name).write_bytes(changed)
+        assert "S001-statement" in {one.rule for one in check.findings(moved, [], [])}, at
+
+
+def test_what_is_taken_away_slipped_in_or_rewritten_is_named(signed: Signed, tmp_path: Path) -> None:
+    root = tmp_path / "c"
+    shutil.copytree(signed.root, root)
+    index = next((root / "indexes").iterdir())
+    index.rename(tmp_path / "kept")
+    (root / "indexes" / "another.cdxj").write_bytes(b"")
+    assert rules(root, signed)[index.name] == {"S006-gone"}
+    (tmp_path / "kept").rename(index)
+    told = archive("verify", root, "--public-key", signed.key)
+    assert "S011-surplus" in told.out
+    # A manifest that is written anew from the start is a chain all right, and not the one that was signed.
+    lines = (root / "manifest.jsonl").read_bytes().splitlines()
+    (root / "manifest.jsonl").write_bytes(b"\n".join(lines[:-1]) + b"\n")
+    assert "S004-manifest" in rules(root, signed)["manifest.jsonl"]
+    shutil.rmtree(root / "evidence")
+    assert rules(root, signed)["evidence"] == {"S007-unsigned"}
+
+
+def test_what_is_crawled_further_is_signed_again_and_chained(signed: Signed, tmp_path: Path) -> None:
+    root = tmp_path / "c"
+    with running("mastodon", size=80) as replica:
+        crawl = ["crawl", f"127.0.0.1:{replica.port}", "--into", root]
+        assert archive(*crawl, "--limit", "80").code == 7
+        assert archive("sign", root, XDG_DATA_HOME=signed.data).code == 0
+        again = archive("sign", root, "--json", XDG_DATA_HOME=signed.data)
+        assert not again.summary["is_new"]
+        assert archive(*crawl).code == 0
+    further = archive("verify", root, "--public-key", signed.key, "-v")
+    assert further.code == 0, further.out
+    assert "S010-later" in further.out
+    ran = archive("seal", root, "--json", XDG_DATA_HOME=signed.data)
+    assert ran.summary["number"] == 2
+    assert archive("verify", root, "--public-key", signed.key).code == 0
+    (root / "evidence" / "statement-00001.json").unlink()
+    found = archive("verify", root, "--public-key", signed.key)
+    assert found.code == 6
+    assert "S003-chain" in found.out
+
+
+def test_openssl_believes_signature_and_time_stamp(signed: Signed, tmp_path: Path) -> None:
+    """Whoever has no Outlast any more can still check: JSON, Ed25519 and RFC 3161 are everybody's."""
+    told = json.loads((signed.root / "evidence" / "statement-00001.json").read_bytes())
+
+    def spelled(value: object) -> bytes:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+    token = base64.b64decode(told.pop("timestamp")["token"])
+    (tmp_path / "token").write_bytes(token)
+    (tmp_path / "stamped").write_bytes(spelled(told))
+    (tmp_path / "statement").write_bytes(spelled(told["statement"]))
+    (tmp_path / "signature").write_bytes(bytes.fromhex(told["signature"]))
+    (tmp_path / "key").write_text(archive("keys", "show", XDG_DATA_HOME=signed.data).out)
+    for command in (
+        f"openssl ts -verify -in token -data stamped -CAfile {signed.ca}",
+        "openssl pkeyutl -verify -pubin -inkey key -rawin -in statement -sigfile signature",
+    ):
+        subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("answer", [b"", b"nonsense", bytes(64), b"\x30\x80" * 40])
+def test_an_authority_that_gives_nothing_holds_nothing_up(signed: Signed, tmp_path: Path, answer: bytes) -> None:
+    root = tmp_path / "c"
+    shutil.copytree(signed.root, root)
+    shutil.rmtree(root / "evidence")
+    with authority(tmp_path / "tsa") as tsa:
+        tsa.answer = answer
+        ran = archive("sign", root, "--tsa", tsa.url, XDG_DATA_HOME=signed.data)
+    assert ran.code == 1
+    assert "no usable time-stamp" in ran.err
+    assert "Traceback" not in ran.err
+    assert not list((root / "evidence").glob("statement-*"))
+
+
+def test_a_crawl_goes_on_without_its_authority(tmp_path: Path) -> None:
+    with running("mastodon", size=20) as replica:
+        ran = archive("crawl", f"127.0.0.1:{replica.port}", "--into", tmp_path / "c", "--tsa", "http://127.0.0.1:9/")
+    assert ran.code == 0, ran.err
+    assert "no time-stamp" in ran.err
+
+
+def test_what_cannot_be_signed_is_said(tmp_path: Path, signed: Signed) -> None:
+    assert archive("sign", tmp_path / "nothing", XDG_DATA_HOME=signed.data).code == 10
+    assert archive("sign", signed.root, XDG_DATA_HOME=str(tmp_path)).code == 2
+    assert archive("sign", signed.root, "--tsa", "ftp://x/", XDG_DATA_HOME=signed.data).code in {0, 2}
+    assert archive("verify", signed.root, "--public-key", "rubbish").code == 2
+    root = tmp_path / "c"
+    shutil.copytree(signed.root, root)
+    next((root / "warcs").iterdir()).rename(root / "warcs" / "x.warc.gz.open")
+    assert archive("sign", root, XDG_DATA_HOME=signed.data).code == 2
