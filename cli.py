@@ -26,6 +26,7 @@ COMMANDS = {
     "keys": ("keys", "Make and show the keys that sign."),
     "sign": ("sign", "Sign what a collection holds, with a time-stamp if wanted."),
     "seal": ("sign", "The same as sign."),
+    "prove": ("prove", "Write a proof of one record that needs nothing but the public key."),
     "verify": ("verify", "Prove that a collection or WARC file is whole."),
     "demo": ("demo", "Crawl a replica of a dead platform on this machine."),
     "doctor": ("doctor", "Check this installation."),

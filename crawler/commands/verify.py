@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from crawler.warc.verify import Finding
 
 #: What people want to hear although nothing is wrong: by whom it is signed, and when.
-_WORTH_SAYING = frozenset({"S009-key-not-given", "S012-holds", "S013-authority"})
+_WORTH_SAYING = frozenset({"S009-key-not-given", "S012-holds", "S013-authority", "P004-shown"})
 
 EXIT = """
 \b
@@ -47,8 +47,9 @@ Exit status
 )
 @common
 def verify(path: str, public_keys: tuple[str, ...], tsa_ca: str | None, **options: Any) -> int:
-    """Check PATH, a collection or a WARC file: structure, digests, request and response pairs, revisits, index and
-    manifest, and where it is signed, that it is what was signed. Reads every byte; changes nothing.
+    """Check PATH, a collection, a WARC file, or what archive prove wrote: structure, digests, request and response
+    pairs, revisits, index and manifest, and where it is signed, that it is what was signed. Reads every byte; changes
+    nothing.
     """
     from crawler.evidence import keys, timestamp  # noqa: PLC0415 - not for --help
 
@@ -73,11 +74,11 @@ def verify(path: str, public_keys: tuple[str, ...], tsa_ca: str | None, **option
 
 def _findings(path: Path, keys: list[bytes], roots: list[Certificate]) -> Iterator[Finding]:
     from crawler.collection import Collection  # noqa: PLC0415 - not for --help
-    from crawler.evidence import check  # noqa: PLC0415
+    from crawler.evidence import check, proof  # noqa: PLC0415
     from crawler.warc.verify import verify_collection, verify_file  # noqa: PLC0415
 
     if path.is_file():
-        yield from verify_file(path)
+        yield from proof.findings(path, keys, roots) if proof.is_proof(path) else verify_file(path)
         return
     if not path.exists():
         raise NoCollection(f"There is no {path}.")

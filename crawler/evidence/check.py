@@ -38,6 +38,10 @@ RULES: dict[str, tuple[Severity, str]] = {
     "S010-later": ("info", "changed since it was signed, as what goes on changes"),
     "S011-surplus": ("warning", "the file is not in the last statement"),
     "S012-holds": ("info", "holds"),
+    "P001-proof": ("error", "the proof is none"),
+    "P002-record": ("error", "the record is not in the segment"),
+    "P003-segment": ("error", "the segment is not in what was signed"),
+    "P004-shown": ("info", "the proof is of"),
     "S013-authority": ("info", "time-stamped, by an authority whose root was not given with --tsa-ca"),
 }
 
@@ -54,35 +58,37 @@ def findings(collection: Collection, keys: Sequence[bytes], roots: Sequence[Cert
         try:
             found = opened(path.read_bytes())
         except Damaged as e:
-            yield _finding("S001-statement", name, str(e))
+            yield finding("S001-statement", name, str(e))
             last = None
             continue
         previous = hashlib.sha256(last.data).hexdigest() if last else ""
         if found.statement.number != number or (found.statement.previous != previous and (last or number == 1)):
-            yield _finding("S003-chain", name)
+            yield finding("S003-chain", name)
         if found.statement.collection.id != collection.marker.id:
-            yield _finding("S003-chain", name, "it is about another collection")
-        yield from _signer(found, name, keys)
-        yield from _stamped(found, name, roots)
+            yield finding("S003-chain", name, "it is about another collection")
+        yield from signer(found, name, keys)
+        yield from stamped(found, name, roots)
         yield from _manifest(found, lines, leaves)
         last = found
     if last is not None:
         yield from _files(collection, last.statement, len(lines))
     elif keys and not paths(collection):
-        yield _finding("S007-unsigned", collection.evidence.name)
+        yield finding("S007-unsigned", collection.evidence.name)
     for offset, told in heads.checked(collection, lines, roots):
         yield _told(told, HEADS, offset)
 
 
-def _signer(found: Statement, name: str, keys: Sequence[bytes]) -> Iterator[Finding]:
+def signer(found: Statement, name: str, keys: Sequence[bytes]) -> Iterator[Finding]:
+    """Yield by whom a statement is signed."""
     told = f"statement {found.statement.number} of {found.statement.made}, by {found.public_key}"
     if keys and found.key not in keys:
-        yield _finding("S002-key", name, found.public_key)
+        yield finding("S002-key", name, found.public_key)
     else:
-        yield _finding("S012-holds" if keys else "S009-key-not-given", name, told)
+        yield finding("S012-holds" if keys else "S009-key-not-given", name, told)
 
 
-def _stamped(found: Statement, name: str, roots: Sequence[Certificate]) -> Iterator[Finding]:
+def stamped(found: Statement, name: str, roots: Sequence[Certificate]) -> Iterator[Finding]:
+    """Yield when a statement was time-stamped, if it was."""
     if found.token:
         yield _told(_token(found.token, hashlib.sha256(found.stamped).digest(), roots), name)
 
@@ -96,20 +102,20 @@ def _token(token: bytes, digest: bytes, roots: Sequence[Certificate]) -> timesta
 
 def _told(told: timestamp.Stamped | Damaged, name: str, offset: int = 0) -> Finding:
     if isinstance(told, Damaged):
-        return _finding("S008-timestamp", name, str(told), offset)
+        return finding("S008-timestamp", name, str(told), offset)
     remark = f"time-stamp of {told.time.isoformat()}, certificate of {told.authority}"
-    return _finding("S012-holds" if told.is_trusted else "S013-authority", name, remark, offset)
+    return finding("S012-holds" if told.is_trusted else "S013-authority", name, remark, offset)
 
 
 def _manifest(found: Statement, lines: list[bytes], leaves: list[bytes]) -> Iterator[Finding]:
     told, name = found.statement.manifest, "manifest.jsonl"
     count = told.segments
     if len(lines) < count:
-        yield _finding("S004-manifest", name, f"it had {count} whole lines and has {len(lines)}")
+        yield finding("S004-manifest", name, f"it had {count} whole lines and has {len(lines)}")
     elif merkle.root(leaves[:count]).hex() != told.root:
         start = sum(len(line) + 1 for line in lines[: count - 1])
         is_last = hashlib.sha256(lines[count - 1]).hexdigest() != told.head
-        yield _finding("S004-manifest", name, f"line {count}" if is_last else "", start if is_last else 0)
+        yield finding("S004-manifest", name, f"line {count}" if is_last else "", start if is_last else 0)
 
 
 def _files(collection: Collection, last: Facts, segments: int) -> Iterator[Finding]:
@@ -118,14 +124,14 @@ def _files(collection: Collection, last: Facts, segments: int) -> Iterator[Findi
     for one in last.files:
         path = collection.root / one.path
         if not path.is_file():
-            yield _finding(_when_gone(collection, one), one.path, "" if one.kind == "fixed" else "it is not here")
+            yield finding(_when_gone(collection, one), one.path, "" if one.kind == "fixed" else "it is not here")
         elif not _is_as_signed(path, one):
             may = (one.kind == "state" and went_on) or _grew(collection, one)
-            yield _finding("S010-later" if may else "S005-file", one.path)
+            yield finding("S010-later" if may else "S005-file", one.path)
     if segments == last.manifest.segments:
         own = f"{collection.evidence.name}/statement-{last.number:05d}.json"
         for name in sorted(names(collection) - {one.path for one in last.files} - {own}):
-            yield _finding("S011-surplus", name)
+            yield finding("S011-surplus", name)
 
 
 def _is_as_signed(path: Path, one: File) -> bool:
@@ -150,7 +156,8 @@ def _when_gone(collection: Collection, one: File) -> str:
     return "S010-later" if may else "S006-gone"
 
 
-def _finding(rule: str, file: str, remark: str = "", offset: int = 0) -> Finding:
+def finding(rule: str, file: str, remark: str = "", offset: int = 0) -> Finding:
+    """Return a finding by one of the rules here."""
     severity, sentence = RULES[rule]
     message = f"{sentence}: {remark}" if remark else sentence
     return Finding(rule=rule, severity=severity, file=file, offset=offset, message=message)

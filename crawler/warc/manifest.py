@@ -53,15 +53,23 @@ def read(path: Path) -> list[Entry]:
     prev = GENESIS
     for number, text in enumerate(lines(path), 1):
         try:
-            facts = json.loads(text)
-            entry = Entry(**{**facts, "part_md5": tuple(facts.get("part_md5", ()))})
-        except (ValueError, TypeError) as e:
-            raise Damaged(f"{path}:{number}: not a manifest line: {e}") from e
+            entry = parsed(text)
+        except Damaged as e:
+            raise Damaged(f"{path}:{number}: {e}") from e
         if entry.prev != prev or entry.sequence != number:
             raise Damaged(f"{path}:{number}: the chain is broken here")
         prev = hashlib.sha256(text).hexdigest()
         entries.append(entry)
     return entries
+
+
+def parsed(line: bytes) -> Entry:
+    """Return the entry in a line. Raises Damaged."""
+    try:
+        facts = json.loads(line)
+        return Entry(**{**facts, "part_md5": tuple(facts.get("part_md5", ()))})
+    except (ValueError, TypeError, AttributeError, RecursionError) as e:
+        raise Damaged(f"not a manifest line: {e}") from e
 
 
 def append(path: Path, entry: Entry) -> None:

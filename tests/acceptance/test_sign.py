@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import random
+import re
 import shutil
 import subprocess
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +17,7 @@ import pytest
 
 from crawler.collection import Collection
 from crawler.errors import NotACollection
-from crawler.evidence import check
+from crawler.evidence import check, proof
 from crawler.evidence.timestamp import roots_in
 from crawler.replicas.run import running
 from crawler.warc.verify import verify_collection
@@ -135,9 +138,9 @@ def test_what_is_taken_away_slipped_in_or_rewritten_is_named(signed: Signed, tmp
 
 def test_what_is_crawled_further_is_signed_again_and_chained(signed: Signed, tmp_path: Path) -> None:
     root = tmp_path / "c"
-    with running("mastodon", size=80) as replica:
+    with running("mastodon", size=30) as replica:
         crawl = ["crawl", f"127.0.0.1:{replica.port}", "--into", root]
-        assert archive(*crawl, "--limit", "80").code == 7
+        assert archive(*crawl, "--limit", "60").code == 7
         assert archive("sign", root, XDG_DATA_HOME=signed.data).code == 0
         again = archive("sign", root, "--json", XDG_DATA_HOME=signed.data)
         assert not again.summary["is_new"]
@@ -152,6 +155,58 @@ def test_what_is_crawled_further_is_signed_again_and_chained(signed: Signed, tmp
     found = archive("verify", root, "--public-key", signed.key)
     assert found.code == 6
     assert "S003-chain" in found.out
+
+
+def test_one_record_is_proved_with_nothing_else_at_hand(signed: Signed, tmp_path: Path) -> None:
+    index = max((signed.root / "indexes").glob("*.cdxj"), key=lambda path: path.stat().st_size)
+    facts = json.loads(index.read_text().splitlines()[7].split(" ", 2)[2])
+    out = tmp_path / "proof.zip"
+    ran = archive("prove", signed.root, facts["url"], "-o", out, "--json")
+    assert ran.code == 0, ran.err
+    shown = archive("verify", out, "--public-key", signed.key, "--tsa-ca", signed.ca)
+    assert shown.code == 0, shown.out
+    assert facts["url"] in shown.out
+    assert "time-stamp of" in shown.out
+    assert archive("verify", out, "--public-key", "11" * 32).code == 6
+    assert archive("prove", signed.root, facts["url"], "-o", out).code == 2
+    assert archive("prove", signed.root, "http://nowhere.example/", "-o", tmp_path / "no").code == 2
+    with zipfile.ZipFile(out) as bundle:
+        told, record = bundle.read("proof.json"), bundle.read("record.warc.gz")
+    segment = (signed.root / "warcs" / facts["filename"]).read_bytes()
+    assert segment[int(facts["offset"]) :].startswith(record)
+    # By its place and by its id it is the same proof.
+    identity = re.search(rb"WARC-Record-ID: (\S+)", gzip.decompress(record))
+    assert identity
+    for number, what in enumerate([f"{facts['filename']}:{facts['offset']}", identity[1].decode()]):
+        assert archive("prove", signed.root, what, "-o", tmp_path / f"{number}").code == 0
+        assert (tmp_path / f"{number}").read_bytes()[-2000:-200] == out.read_bytes()[-2000:-200]
+    keys, roots = [bytes.fromhex(signed.key)], roots_in(signed.ca)
+    chance = random.Random(7)
+    forged = tmp_path / "forged.zip"
+    for changed in range(150):
+        parts = [told, record]
+        which = changed % 2
+        at = chance.randrange(len(parts[which]))
+        parts[which] = (
+            parts[which][:at] + bytes([parts[which][at] ^ (1 << chance.randrange(8))]) + parts[which][at + 1 :]
+        )
+        with zipfile.ZipFile(forged, "w") as bundle:
+            bundle.writestr("proof.json", parts[0])
+            bundle.writestr("record.warc.gz", parts[1])
+        assert "error" in {one.severity for one in proof.findings(forged, keys, roots)}, (which, at)
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x05\x06" + bytes(18), b"nonsense"])
+def test_rubbish_is_no_proof(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "p.zip").write_bytes(data)
+    ran = archive("verify", tmp_path / "p.zip")
+    assert "Traceback" not in ran.err
+    with zipfile.ZipFile(tmp_path / "q.zip", "w", zipfile.ZIP_DEFLATED) as bundle:
+        bundle.writestr("proof.json", b"{" + data.hex().encode() * 100)
+        bundle.writestr("record.warc.gz", bytes(10000))
+    ran = archive("verify", tmp_path / "q.zip")
+    assert ran.code == 6
+    assert "P001-proof" in ran.out
 
 
 def test_openssl_believes_signature_and_time_stamp(signed: Signed, tmp_path: Path) -> None:
