@@ -9,6 +9,7 @@
       spiders/NAME-SHA.py      the site's own spider, where there is one, each version of it
       manifest.jsonl           one hash-chained line a sealed segment
       evidence/                signed statements of all this, and time-stamps of the manifest's head
+      dataset.sqlite           what the WARCs say, as tables; made anew from them at any time
       spool/                   big bodies on their way into a record; swept at every start
       logs/crawl.log           what happened, for people
 

@@ -3,6 +3,7 @@
 OutlastError                   1
 ├── UsageError                 2   what was typed cannot be done
 │   └── NotACollection         2   --into is a directory that is no collection of ours
+├── NotHere                    3   what was asked for is not on this machine
 ├── CredentialsError           4
 ├── Locked                     5   another run holds the collection
 ├── Damaged                    6   verify found damage
@@ -33,6 +34,12 @@ class UsageError(OutlastError):
 
 class NotACollection(UsageError):
     """That directory is not an Outlast collection; name another with --into."""
+
+
+class NotHere(OutlastError):
+    """That is not on this machine; archive pull brings it back."""
+
+    exit_code = 3
 
 
 class CredentialsError(OutlastError):

@@ -101,6 +101,8 @@ class PlatformSpider(scrapy.Spider):
     reads_refusals: ClassVar[frozenset[str]] = frozenset()
     #: Requests a second that a host asks for at the most: host → rate. Where the user names a rate, that goes.
     rates: ClassVar[Mapping[str, float]] = {}
+    #: What posts and accounts say is HTML.
+    markup: ClassVar[bool] = False
     #: "session": an anonymous in-memory cookie jar per host. Never a login.
     cookies: ClassVar[str] = ""
 

@@ -54,6 +54,7 @@ class GhostSpider(PageSpider):
 
     name = "ghost"
     title: ClassVar[str] = "Ghost"
+    markup: ClassVar[bool] = True
     lanes: ClassVar[tuple[Lane, ...]] = (LISTINGS, POSTS, PAGES, REQUISITES, IMAGES, ORIGINALS, EXTRAS)
     kinds: ClassVar[tuple[str, ...]] = (
         "post", "static", "comment", "account", "tag", "image", "original", "file", "page", "asset",

@@ -50,6 +50,7 @@ class HackerNewsSpider(PageSpider):
 
     name = "hackernews"
     title: ClassVar[str] = "Hacker News"
+    markup: ClassVar[bool] = True
     known_hosts: ClassVar[tuple[str, ...]] = HOSTS
     rates: ClassVar[dict[str, float]] = {"news.ycombinator.com": 0.5}
     lanes: ClassVar[tuple[Lane, ...]] = (LISTINGS, POSTS, ACCOUNTS, PAGES, REQUISITES)

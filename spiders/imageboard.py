@@ -45,6 +45,7 @@ class ImageboardSpider(PageSpider):
 
     name = "imageboard"
     title: ClassVar[str] = "an imageboard"
+    markup: ClassVar[bool] = True
     known_hosts: ClassVar[tuple[str, ...]] = tuple(engines.KNOWN)
     rates: ClassVar[dict[str, float]] = {"a.4cdn.org": 1.0}
     probes: ClassVar[tuple[Probe, ...]] = (Probe(path="catalog.json", order=90),)

@@ -46,6 +46,7 @@ class MastodonPages(PageSpider):
     """Reads the pages of a server of the family."""
 
     dialect: ClassVar[Dialect] = MASTODON
+    markup: ClassVar[bool] = True
     lanes: ClassVar[tuple[Lane, ...]] = (LISTINGS, POSTS, ACCOUNTS, PAGES, REQUISITES, IMAGES, ORIGINALS, EXTRAS)
     kinds: ClassVar[tuple[str, ...]] = (
         "post",

@@ -67,6 +67,7 @@ class WordPressSpider(PageSpider):
 
     name = "wordpress"
     title: ClassVar[str] = "WordPress"
+    markup: ClassVar[bool] = True
     software: ClassVar[frozenset[str]] = frozenset({"wordpress"})
     lanes: ClassVar[tuple[Lane, ...]] = (LISTINGS, PAGES, REQUISITES, IMAGES, ORIGINALS, EXTRAS)
     kinds: ClassVar[tuple[str, ...]] = (

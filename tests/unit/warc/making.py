@@ -55,7 +55,9 @@ class Segment:
         self.writer = SegmentWriter(self.path, warcinfo_fields={"software": "test"})
 
     def add(self, taken: Capture, original: Original | None = None, *, story: bool = True, **work: Any) -> Exchange:
-        leased = Leased(id=1, token=1, fetch=Fetch(url=taken.url, lane="posts", callback="parse_post", **work))
+        leased = Leased(
+            id=1, token=1, fetch=Fetch(**{"url": taken.url, "lane": "posts", "callback": "parse_post", **work})
+        )
         made = exchange(taken, warcinfo_id=self.writer.warcinfo_id, work=leased, original=original)
         self.writer.append(*made.records)
         if story:

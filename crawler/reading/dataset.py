@@ -1,0 +1,254 @@
+"""``DIR/dataset.sqlite``: what the spider says of all sealed segments, kept up to date segment by segment.
+
+A segment's rows come in one transaction, so a kill at any moment leaves whole segments and nothing else. Everything
+here can be made anew from the WARCs; where the spider has changed since, it is, as far as they are on this machine.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import sqlite3
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from crawler.errors import Damaged, DiskFull, UsageError
+from crawler.failpoint import failpoint
+from crawler.model import SegmentClass
+from crawler.reading.entries import COLUMNS, unpack
+from crawler.reading.gather import Gathered, gather
+from crawler.reading.rows import class_of
+from crawler.warc import manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from crawler.collection import Collection
+
+#: Version of ``dataset.sql``; another one is made anew.
+SCHEMA = 1
+#: Classes of segments that say nothing to the public.
+_UNREAD = frozenset({SegmentClass.ATTEMPTS.value, SegmentClass.RESTRICTED.value})
+#: Table → columns that the hash of a version settles; the others are those of the newest capture.
+_FIXED = {
+    "account": {"hash", "thing", "rank", "id", "username", "name", "bio", "bio_html"},
+    "post": {
+        "hash", "thing", "rank", "id", "kind", "text", "html", "in_reply_to", "repost_of", "sensitive", "deleted",
+    },
+    "media": {"hash", "thing", "rank", "id", "url", "fetched", "variant", "post"},
+    "file": {"hash", "url", "sha256", "moved_to", "truncated"},
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Updated:
+    """What an update did."""
+
+    #: Segments taken in now, and all that are in the dataset.
+    segments: int = 0
+    total: int = 0
+    #: Pages in the dataset's segments that could not be read.
+    unread: int = 0
+    #: Segments of the manifest that are neither in the dataset nor on this machine.
+    lacking: tuple[str, ...] = ()
+    #: Segments that are still being written.
+    open: int = 0
+
+
+class Dataset:
+    """The dataset of a collection. ``update`` brings it up to date; ``db`` reads it (see the views of dataset.sql)."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+        self.path = collection.root / "dataset.sqlite"
+        self.db = self._open()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.db.close()
+
+    def update(
+        self, *, places: bool = False, jobs: int | None = None, say: Callable[[str], object] = lambda _: None
+    ) -> Updated:
+        """Take in every sealed segment that is not in yet, with ``jobs`` processes (as many as pay by default).
+
+        ``places``: also where media was made and with what. Raises DiskFull, Damaged.
+        """
+        with self._alone(say):
+            self._sweep()
+            reader = reader_of(self._collection)
+            todo = self._todo(reader, places=places)
+            try:
+                for number, one in enumerate(gather(self._collection, todo, places=places, jobs=jobs), 1):
+                    self._take(one, reader, places=places)
+                    say(f"{number} of {len(todo)} segments read")
+            except sqlite3.OperationalError as e:
+                raise DiskFull(f"{self.path} cannot be written: {e}.") from e
+        return self._updated(len(todo))
+
+    def forget(self, segment: str) -> None:
+        """Take out all that only this segment says; what others say, too, stays."""
+        with self.db:
+            self.db.execute("BEGIN IMMEDIATE")
+            self._forget(segment)
+
+    def _updated(self, count: int) -> Updated:
+        known = {name for (name,) in self.db.execute("SELECT name FROM segment")}
+        named = [entry.segment for entry in manifest.read(self._collection.manifest)]
+        return Updated(
+            segments=count, total=len(known), unread=self._one("SELECT coalesce(sum(unread), 0) FROM segment"),
+            lacking=tuple(name for name in named if name not in known and class_of(name) not in _UNREAD),
+            open=sum(class_of(path.name) not in _UNREAD for path in self._collection.open_segments()),
+        )  # fmt: skip
+
+    def _todo(self, reader: str, *, places: bool) -> list[str]:
+        """Return the segments on this machine that are not in, or were read otherwise."""
+        known = dict(self.db.execute("SELECT name, reader = ? AND places >= ? FROM segment", (reader, places)))
+        paths = self._collection.sealed_segments()
+        return [path.name for path in paths if class_of(path.name) not in _UNREAD and not known.get(path.name)]
+
+    def _take(self, one: Gathered, reader: str, *, places: bool) -> None:
+        """Take in a segment: all of its rows or none."""
+        with self.db:
+            self.db.execute("BEGIN IMMEDIATE")
+            self._forget(one.segment)
+            number = self._one("SELECT coalesce(max(number), 0) + 1 FROM segment")
+            base = self._one("SELECT coalesce(max(number), -1) + 1 FROM record")
+            count = 0
+            for packed in one.batches:
+                count += self._insert(unpack(packed), number, base)
+            self.db.execute(
+                "INSERT INTO segment (number, name, reader, items, unread, places) VALUES (?, ?, ?, ?, ?, ?)",
+                (number, one.segment, reader, count, one.unread(), places),
+            )
+            failpoint("dataset.segment")
+
+    def _insert(self, batch: dict[str, list[tuple[object, ...]]], segment: int, base: int) -> int:
+        self.db.executemany(
+            f"INSERT INTO record (number, segment, offset, length, id) VALUES (? + {base}, {segment}, ?, ?, ?)",  # noqa: S608 - numbers
+            batch["record"],
+        )
+        for table in _FIXED:
+            self.db.executemany(_upsert(table, base), batch.get(table, ()))
+        self.db.executemany("INSERT OR REPLACE INTO place VALUES (?, ?, ?, ?)", batch.get("place", ()))
+        self.db.executemany(f"INSERT OR IGNORE INTO seen VALUES (?, ? + {base})", batch["seen"])  # noqa: S608 - a number
+        return sum(len(batch.get(table, ())) for table in _FIXED)
+
+    def _forget(self, segment: str) -> None:
+        found = self.db.execute("SELECT number FROM segment WHERE name = ?", (segment,)).fetchone()
+        if found is None:
+            return
+        here = "SELECT number FROM record WHERE segment = ?"
+        self.db.execute(f"DELETE FROM seen WHERE record IN ({here})", found)  # noqa: S608 - a constant
+        for table in _FIXED:
+            other = f"SELECT max(record) FROM seen WHERE seen.hash = {table}.hash"  # noqa: S608 - a constant
+            self.db.execute(
+                f"DELETE FROM {table} WHERE record IN ({here}) AND ({other}) IS NULL",  # noqa: S608 - constants
+                found,
+            )
+            self.db.execute(f"UPDATE {table} SET record = ({other}) WHERE record IN ({here})", found)  # noqa: S608
+        self.db.execute("DELETE FROM record WHERE segment = ?", found)
+        self.db.execute("DELETE FROM segment WHERE number = ?", found)
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            db = sqlite3.connect(self.path, timeout=60, isolation_level=None)
+            db.row_factory = sqlite3.Row
+            db.execute("PRAGMA cache_size = -65536")
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = NORMAL")
+            with db:
+                db.execute("BEGIN IMMEDIATE")
+                if db.execute("PRAGMA user_version").fetchone()[0] != SCHEMA:
+                    _make(db)
+        except sqlite3.OperationalError as e:
+            raise UsageError(f"{self.path} cannot be written: {e}.") from e
+        except sqlite3.DatabaseError as e:
+            raise Damaged(f"{self.path} is damaged ({e}); delete it, and it is made anew.") from e
+        return db
+
+    @contextmanager
+    def _alone(self, say: Callable[[str], object]) -> Iterator[None]:
+        """Keep other updates out; one that is under way is waited for."""
+        with (self._collection.root / "dataset.lock").open("a") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                say("another run brings the dataset up to date; waiting for it …")
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def _sweep(self) -> None:
+        """Delete what a killed update left."""
+        for path in self._collection.spool.glob("*.rows"):
+            path.unlink(missing_ok=True)
+
+    def _one(self, sql: str) -> int:
+        found: int = self.db.execute(sql).fetchone()[0]
+        return found
+
+
+def reader_of(collection: Collection) -> str:
+    """Return what stands for everything that decides which rows a segment has: the spiders, and what is asked for."""
+    import spiders  # noqa: PLC0415 - only where it stands matters
+
+    marker = collection.marker
+    told = hashlib.sha256(repr((marker.platform, marker.seed, marker.since, marker.until)).encode())
+    told.update(repr(sorted(marker.options.items())).encode())
+    own = [collection.spider_file] if collection.spider_file else []
+    here = Path(__file__).parent
+    sources = chain(Path(spiders.__path__[0]).glob("*.py"), (here / "rows.py", here / "entries.py", here / "facts.py"))
+    for path in [*sorted(sources), *own]:
+        told.update(path.read_bytes())
+    return told.hexdigest()[:32]
+
+
+def _make(db: sqlite3.Connection) -> None:
+    """Make the tables anew."""
+    for kind in ("view", "trigger", "table"):
+        for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = ?", (kind,)).fetchall():
+            if not name.startswith(("sqlite_", "post_text_")):
+                db.execute(f"DROP {kind} IF EXISTS {name}")
+    for statement in _statements((files("crawler.reading") / "dataset.sql").read_text("utf-8")):
+        db.execute(statement)
+    db.execute(f"PRAGMA user_version = {SCHEMA}")
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Yield the statements of a script; ``executescript`` would commit before the first."""
+    text = ""
+    for line in script.splitlines(keepends=True):
+        text += line
+        if sqlite3.complete_statement(text):
+            yield text
+            text = ""
+
+
+def _upsert(table: str, base: int) -> str:
+    """Return what takes in an entry: of a version that is known only what a newer capture says of it."""
+    columns, fixed = COLUMNS[table], _FIXED[table]
+    values = ", ".join("?" for _ in columns[:-1]) + f", ? + {base}"
+    told: dict[str, str] = {
+        name: f"iif(excluded.last_seen >= last_seen, excluded.{name}, {name})" for name in columns if name not in fixed
+    }
+    told |= {"first_seen": "min(first_seen, excluded.first_seen)", "last_seen": "max(last_seen, excluded.last_seen)"}
+    if "created_from" in told:
+        both = "max(created_from, excluded.created_from) <= min(created_until, excluded.created_until)"
+        for name, meet in (("created_from", "max"), ("created_until", "min")):
+            known = f"coalesce({meet}({name}, excluded.{name}), {name}, excluded.{name})"
+            told[name] = f"CASE WHEN ({both}) IS NOT 0 THEN {known} ELSE {told[name]} END"
+    changes = ", ".join(f"{name} = {value}" for name, value in told.items())
+    return (
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values}) "  # noqa: S608 - names of columns
+        f"ON CONFLICT (hash) DO UPDATE SET {changes}"
+    )

@@ -1,0 +1,232 @@
+"""What a spider says of one segment: its items, each with the record that it stands in, and the files that are held.
+
+A pure function of the segment's bytes and the spider: no network, no clock, no frontier. What settled nothing
+(attempts, probes, what was cut and fetched again) says nothing here; what is restricted only where it is asked for.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from crawler.model import PROBE_LANE, Account, Media, Post, SegmentClass, Standing, State, Verdict
+from crawler.reading.facts import facts
+from crawler.reading.shelf import answer
+from crawler.settle import Answer, Ruling, rule
+from crawler.warc.reader import RawRecord, Records, Torn, read_at
+from crawler.warc.records import WORK, leased_from
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from crawler.model import Fetch, Item, Leased
+    from crawler.response import CaptureResponse
+    from spiders.base import PlatformSpider
+
+    Locate = Callable[[RawRecord], tuple[Path, int] | None]
+
+log = logging.getLogger("outlast.reading")
+
+#: Requests whose answers may come later than those of others.
+_MOST_ASKED = 4096
+_FILES = frozenset({SegmentClass.IMAGES, SegmentClass.ORIGINALS})
+_MEDIA = ("image/", "video/", "audio/")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """What a URL of a media file served."""
+
+    url: str
+    #: As the server says; empty where it does not.
+    mime: str = ""
+    #: Hex digest of the payload, empty in a redirect.
+    sha256: str = ""
+    #: Bytes of the payload.
+    size: int = 0
+    #: Where the URL leads instead, in a redirect.
+    moved_to: str = ""
+    #: Why it is not whole, the WARC-Truncated value; empty for a whole one.
+    truncated: str = ""
+    captured_at: str = ""
+    #: Pixels, and seconds, where the file says so.
+    width: int | None = None
+    height: int | None = None
+    seconds: float | None = None
+    #: When it was made, as the camera's clock had it: ISO 8601, with an offset only where the file has one.
+    taken_at: str | None = None
+    #: Where it was made (degrees), and with what; only where that is asked for.
+    latitude: float | None = None
+    longitude: float | None = None
+    device: str = ""
+
+    @property
+    def has_place(self) -> bool:
+        return bool(self.latitude is not None or self.device)
+
+
+class Row(NamedTuple):
+    """An item or a file, and the record that says so: segment, offset and length of its member, record id."""
+
+    item: Item | File
+    segment: str
+    offset: int
+    length: int
+    record_id: str
+
+
+class Captured(NamedTuple):
+    """A settled answer of a segment: what it was asked for, its record, and what a spider sees."""
+
+    fetch: Fetch
+    record: RawRecord
+    response: CaptureResponse
+    ruling: Ruling
+    #: It holds things that are not for strangers, too.
+    is_mixed: bool
+
+
+def rows(
+    path: Path, spider: PlatformSpider, *, locate: Locate | None = None, restricted: bool = False,
+    places: bool = False, unread: Callable[[str, Exception], object] | None = None,
+) -> Iterator[Row]:  # fmt: skip
+    """Yield what ``spider`` says of the segment at ``path``, in the order of its records.
+
+    ``locate`` says where the answer stands that a revisit refers to; a page whose original nobody finds says nothing.
+    ``places``: say of files where they were made and with what. ``unread`` hears of each page that could not be read,
+    and why. A segment that ends torn gives what comes before.
+    """
+    said = unread or _log
+    for one in captures(path, spider, locate=locate, restricted=restricted, unread=said):
+        record = one.record
+        for item in _items(one, spider, said, places):
+            yield Row(item, path.name, record.offset, record.length, record.id)
+
+
+def captures(
+    path: Path, spider: PlatformSpider, *, locate: Locate | None = None, restricted: bool = False,
+    unread: Callable[[str, Exception], object] | None = None,
+) -> Iterator[Captured]:  # fmt: skip
+    """Yield the settled answers of a segment, as ``rows`` takes them."""
+    kind = class_of(path.name)
+    if kind == SegmentClass.ATTEMPTS or (kind == SegmentClass.RESTRICTED and not restricted):
+        return
+    for leased, record in _answers(path):
+        try:
+            found = _captured(leased, record, spider, locate)
+        except (Torn, OSError) as e:
+            _lack(e)
+            (unread or _log)(record.get("WARC-Target-URI"), e)
+            continue
+        if found is not None and (restricted or not found.is_mixed) and found.ruling.state is State.DONE:
+            yield found
+
+
+def class_of(segment: str) -> str:
+    """Return the class of a segment, by its name."""
+    return segment.partition(".warc")[0].rpartition("-")[2]
+
+
+def _log(url: str, error: Exception) -> None:
+    log.warning("%r is not read: %s: %s", url[:500], type(error).__name__, error)
+
+
+def _lack(error: Exception) -> None:
+    """Raise our own want: it is no fault of what was captured."""
+    if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO}:
+        raise error
+
+
+def _answers(path: Path) -> Iterator[tuple[Leased, RawRecord]]:
+    """Yield the answers of a segment with the work they were asked for."""
+    asked: dict[str, Leased] = {}
+    for record in Records(path):
+        kind = record.type
+        if kind == "request" and (work := record.get(WORK)):
+            try:
+                asked[record.id] = leased_from(work)
+            except (ValueError, RecursionError) as e:
+                _log(record.get("WARC-Target-URI"), e)
+            if len(asked) > _MOST_ASKED:
+                asked.pop(next(iter(asked)))
+        elif kind in {"response", "revisit"}:
+            leased = asked.pop(record.get("WARC-Concurrent-To"), None)
+            if leased is not None and leased.fetch.lane != PROBE_LANE:
+                yield leased, record
+
+
+def _captured(leased: Leased, record: RawRecord, spider: PlatformSpider, locate: Locate | None) -> Captured | None:
+    fetch = leased.fetch
+    if fetch.callback is None and not _is_file(fetch, spider):
+        return None
+    response = answer(fetch, record, method=fetch.method)
+    if record.type == "revisit" and fetch.callback is not None and response.status != 304:
+        place = locate(record) if locate else None
+        if place is None:
+            raise Torn("it is a revisit, and its original is not here")
+        response = answer(fetch, record, method=fetch.method, original=read_at(*place))
+    verdict = spider.judge(response)
+    ruling = _ruled(leased, response, Verdict.OK if verdict is Verdict.MIXED else verdict)
+    if not ruling.read and not (ruling.state is State.DONE and spider.reads(fetch, ruling.standing)):
+        response.fetch = replace(fetch, callback=None)
+    return Captured(fetch, record, response, ruling, verdict is Verdict.MIXED)
+
+
+def _is_file(fetch: Fetch, spider: PlatformSpider) -> bool:
+    return spider.segment_class(fetch.lane) in _FILES
+
+
+def _ruled(leased: Leased, response: CaptureResponse, verdict: Verdict) -> Ruling:
+    """Rule as the worker did."""
+    fetch = leased.fetch
+    return rule(
+        Answer(
+            outcome=response.outcome, status=response.status, verdict=verdict, attempt=leased.attempt,
+            location=bool(response.header("Location")), follow=fetch.follow, sweep=fetch.sweep,
+            truncated=response.truncated,
+        )
+    )  # fmt: skip
+
+
+def _items(
+    one: Captured, spider: PlatformSpider, unread: Callable[[str, Exception], object], places: bool
+) -> Iterator[Item | File]:
+    if (file := _file(one, spider)) is not None:
+        yield _known(file, one, places)
+    try:
+        for thing in spider.read(one.response):
+            if isinstance(thing, (Post, Account, Media)):
+                yield thing
+    except Exception as e:  # noqa: BLE001 - a callback may fail in any way over a hostile page
+        _lack(e)
+        unread(one.response.url, e)
+
+
+def _file(one: Captured, spider: PlatformSpider) -> File | None:
+    """Return what is held of a file, None where the answer is none."""
+    response, ruling, record = one.response, one.ruling, one.record
+    mime = response.header("Content-Type").partition(";")[0].strip().lower()
+    if not _is_file(one.fetch, spider) and not mime.startswith(_MEDIA):
+        return None
+    when = response.captured_at.isoformat()
+    if ruling.redirect:
+        return File(url=response.url, moved_to=response.urljoin(response.header("Location")), captured_at=when)
+    if ruling.standing not in {Standing.CAPTURED, Standing.PARTIAL} or response.status == 304:
+        return None
+    return File(
+        url=response.url, mime=mime[:100], sha256=record.get("WARC-Payload-Digest").removeprefix("sha256:"),
+        size=response.payload_length, truncated=response.truncated or "", captured_at=when,
+    )  # fmt: skip
+
+
+def _known(file: File, one: Captured, places: bool) -> File:
+    """Return a file with what its bytes say of themselves."""
+    if not file.sha256 or one.record.type == "revisit":
+        return file
+    with one.response.open() as stream:
+        said = facts(stream, one.response.head_bytes)
+    file = replace(file, width=said.width, height=said.height, seconds=said.seconds, taken_at=said.taken_at)
+    return replace(file, latitude=said.latitude, longitude=said.longitude, device=said.device) if places else file

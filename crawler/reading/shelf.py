@@ -1,0 +1,212 @@
+"""The shelf: any record of a collection by segment and offset, from disk, else through ranged reads from afar.
+
+``Shelf.answer`` gives what a spider, a browser or ``archive cat`` sees of a capture: decoded, a revisit with the
+payload of its original.
+"""
+
+from __future__ import annotations
+
+import io
+import mmap
+import re
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
+
+import orjson
+
+from crawler.capture.decode import headers_of, response_from
+from crawler.collection import OPEN_SUFFIX
+from crawler.errors import NotHere
+from crawler.framing import Head, ResponseParser
+from crawler.model import Body, Capture, Digests, Fetch, Outcome
+from crawler.warc.reader import DistantBlock, RawRecord, Torn, read_at
+from crawler.warc.surt import surt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from crawler.collection import Collection
+    from crawler.response import CaptureResponse
+
+    Remote = Callable[[str, int, int], bytes]
+
+#: Bytes that are asked for at once from afar.
+_PIECE = 8 << 20
+#: Bytes of a block that hold its HTTP head, interim heads before it included.
+_HEADS = 512 << 10
+#: What WARC-Truncated says of how an exchange ended.
+_OUTCOMES = {"": Outcome.OK, "time": Outcome.TIMEOUT, "unspecified": Outcome.PROTOCOL}
+
+
+class Place(NamedTuple):
+    """Where a record stands: the file name of its segment, offset and length of its gzip member."""
+
+    segment: str
+    offset: int
+    length: int = 0
+
+
+class Shelf:
+    """The records of one collection. ``remote(segment, start, length)`` reads what is no longer on this machine."""
+
+    def __init__(self, collection: Collection, remote: Remote | None = None) -> None:
+        self._collection = collection
+        self._remote = remote
+
+    def path(self, segment: str) -> Path | None:
+        """Return the file of a segment, None where it is not on this machine."""
+        if "/" in segment:
+            return None
+        places = (self._collection.warcs / name for name in (segment, segment + OPEN_SUFFIX))
+        return next((path for path in places if path.is_file()), None)
+
+    @contextmanager
+    def record(self, place: Place) -> Iterator[RawRecord]:
+        """Open the record at a place; a big block is read while this is open, and never held in memory.
+
+        Raises NotHere where nobody has its segment, Torn where there is no record.
+        """
+        path = self.path(place.segment)
+        if path is not None:
+            yield read_at(path, place.offset)
+            return
+        if self._remote is None or not place.length:
+            raise NotHere(f"{place.segment} is not on this machine; archive pull brings it back.")
+        with tempfile.NamedTemporaryFile(prefix="outlast-", suffix=".warc.gz") as out:
+            for start in range(place.offset, place.offset + place.length, _PIECE):
+                out.write(self._remote(place.segment, start, min(_PIECE, place.offset + place.length - start)))
+            out.flush()
+            yield read_at(Path(out.name), 0)
+
+    @contextmanager
+    def answer(self, place: Place) -> Iterator[CaptureResponse]:
+        """Open the answer at a place, decoded, for as long as this is open.
+
+        Raises NotHere where its segment or that of its original is not to be had, Torn where it is no answer.
+        """
+        with self.record(place) as record:
+            if record.type != "revisit" or _status(record) == 304:
+                yield answer(Fetch(url=record.get("WARC-Target-URI"), lane=""), record)
+                return
+            found = self.original(record)
+            if found is None:
+                raise NotHere(f"The original of the revisit at {place.segment}:{place.offset} is not known here.")
+            with self.record(found) as original:
+                yield answer(Fetch(url=record.get("WARC-Target-URI"), lane=""), record, original=original)
+
+    def original(self, revisit: RawRecord) -> Place | None:
+        """Return where the answer stands that a revisit refers to, by the indexes of the collection."""
+        stamp = re.sub(r"\D", "", revisit.get("WARC-Refers-To-Date"))[:14]
+        key = f"{surt(revisit.get('WARC-Refers-To-Target-URI'))} {stamp} ".encode()
+        digest = revisit.get("WARC-Payload-Digest")
+        for path in sorted(self._collection.indexes.glob("*.cdxj")):
+            for line in lines_at(path, key):
+                facts = orjson.loads(line[len(key) :])
+                if facts.get("mime") != "warc/revisit" and facts.get("digest") == digest:
+                    return Place(facts["filename"], int(facts["offset"]), int(facts["length"]))
+        return None
+
+    def locate(self, revisit: RawRecord) -> tuple[Path, int] | None:
+        """Return file and offset of the answer that a revisit refers to, None where it is not on this machine."""
+        found = self.original(revisit)
+        path = self.path(found.segment) if found else None
+        return (path, found.offset) if found and path else None
+
+
+def lines_at(path: Path, start: bytes) -> Iterator[bytes]:
+    """Yield the lines of a sorted file that begin with ``start``, by bisection."""
+    with path.open("rb") as file:
+        size = file.seek(0, io.SEEK_END)
+        if not size:
+            return
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+            low, high = 0, size
+            while low < high:
+                middle = text.rfind(b"\n", 0, (low + high) // 2) + 1
+                end = text.find(b"\n", middle) + 1 or size
+                if text[middle : min(end, middle + len(start))] < start:
+                    low = end
+                else:
+                    high = middle
+            while low < size and text[low : low + len(start)] == start:
+                end = text.find(b"\n", low) + 1 or size
+                yield text[low:end]
+                low = end
+
+
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """What follows the head in a block, as the body of a capture."""
+
+    block: Body | DistantBlock
+    skip: int
+
+    @property
+    def size(self) -> int:
+        return self.block.size - self.skip
+
+    @property
+    def path(self) -> Path | None:
+        return self.block.path
+
+    def open(self) -> BinaryIO:
+        stream = self.block.open()
+        stream.read(self.skip)
+        return stream
+
+
+def answer(
+    fetch: Fetch, record: RawRecord, *, method: str = "GET", original: RawRecord | None = None
+) -> CaptureResponse:
+    """Return what a spider sees of a response, or of a revisit and its original. Raises Torn where it is no answer."""
+    if original is None:
+        return response_from(fetch, _capture(record, method))
+    head = _head(record, method)
+    response = response_from(fetch, _capture(original, method, told=record))
+    response.headers, response.status = headers_of(head.wire), head.status
+    return response
+
+
+def _capture(record: RawRecord, method: str, *, told: RawRecord | None = None) -> Capture:
+    """Return the capture behind a record; ``told`` says where and when it was asked for."""
+    head, told = _head(record, method), told or record
+    try:
+        when = datetime.fromisoformat(told.get("WARC-Date"))
+    except ValueError as e:
+        raise Torn(f"a record has no usable date: {e}") from e
+    rest = _Rest(record.block, len(head.wire))
+    is_chunked = any(name.lower() == b"transfer-encoding" for name, _ in head.headers)
+    truncated = "" if record.type == "revisit" else record.get("WARC-Truncated")
+    return Capture(
+        url=told.get("WARC-Target-URI"), method=method, request=b"", head=head.wire,
+        body=Body(size=rest.size, data=record.block.data[rest.skip :])
+        if isinstance(record.block, Body) else cast("Body", rest),
+        status=head.status, outcome=_OUTCOMES.get(truncated, Outcome.CUT), started=when, ended=when,
+        truncated=truncated or None,  # type: ignore[arg-type]
+        digests=None if is_chunked else _digests(record, rest.size),
+    )  # fmt: skip
+
+
+def _digests(record: RawRecord, length: int) -> Digests:
+    said = record.get("WARC-Payload-Digest").removeprefix("sha256:")
+    return Digests(block_sha256="", payload_sha256=said, payload_sha1="", payload_length=length)
+
+
+def _head(record: RawRecord, method: str) -> Head:
+    with record.block.open() as stream:
+        start = stream.read(_HEADS)
+    end = start.find(b"\r\n\r\n") + 4  # what comes after the head need not be parsed for it
+    parser = ResponseParser(method)
+    for piece in (start[:end], start[end:]):
+        for event in parser.feed(piece):
+            if isinstance(event, Head):
+                return event
+    raise Torn("a record holds no HTTP answer")
+
+
+def _status(record: RawRecord) -> int:
+    return _head(record, "GET").status
