@@ -24,14 +24,24 @@ from crawler.commands.console import common, console_from, size
     default=None,
     help="The authority's root certificates (PEM), to check its time-stamp at once.",
 )
+@click.option(
+    "--bagit",
+    type=click.Path(),
+    default=None,
+    metavar="PATH",
+    help="Then make a bag of it there (BagIt 1.0, RFC 8493).",
+)
 @common
-def sign(directory: str, key: str | None, tsa: str | None, tsa_ca: str | None, **options: Any) -> int:
+def sign(
+    directory: str, key: str | None, tsa: str | None, tsa_ca: str | None, bagit: str | None, **options: Any
+) -> int:
     """Sign what DIRECTORY holds: its segments, and every file that goes with them. archive verify --public-key proves
     it to anybody, with no network. After more was crawled, sign again: the new statement names the one before.
     """
     from functools import partial  # noqa: PLC0415 - not for --help
 
     from crawler.collection import Collection  # noqa: PLC0415
+    from crawler.evidence import bagit as bags  # noqa: PLC0415
     from crawler.evidence import keys, statement, timestamp  # noqa: PLC0415
 
     console = console_from(options)
@@ -41,15 +51,19 @@ def sign(directory: str, key: str | None, tsa: str | None, tsa_ca: str | None, *
     stamp = partial(timestamp.stamp, url=tsa, roots=roots) if tsa else None
     with collection.lock():
         path, made, is_new = statement.sign(collection, private, stamp=stamp)
+        bagged = bags.bag(collection, Path(bagit)) if bagit else None
     told = made.statement
     console.result(
         f"{path}: {'signed' if is_new else 'signed before, and unchanged since'}: {told.manifest.segments:,} segments, "
         f"{told.held.records:,} records, {size(told.held.bytes)}, {len(told.files):,} other files"
     )
+    if bagged:
+        console.result(f"{bagit}: a bag of {bagged.files:,} files, {size(bagged.bytes)}")
     console.say(f"The public key: {made.public_key}")
     console.summary(
         exit_code=0, statement=str(path), is_new=is_new, number=told.number, public_key=made.public_key,
         root=told.manifest.root, segments=told.manifest.segments, is_stamped=made.timestamp is not None,
+        bag=bagit,
     )  # fmt: skip
     return 0
 

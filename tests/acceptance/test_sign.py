@@ -9,6 +9,7 @@ import random
 import re
 import shutil
 import subprocess
+import sys
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -207,6 +208,24 @@ def test_rubbish_is_no_proof(tmp_path: Path, data: bytes) -> None:
     ran = archive("verify", tmp_path / "q.zip")
     assert ran.code == 6
     assert "P001-proof" in ran.out
+
+
+def test_a_bag_is_valid_and_holds_the_collection(signed: Signed, tmp_path: Path) -> None:
+    ran = archive("sign", signed.root, "--bagit", tmp_path / "bag", XDG_DATA_HOME=signed.data)
+    assert ran.code == 0, ran.err
+    validate = [sys.executable, "-m", "bagit", "--validate", str(tmp_path / "bag")]
+    assert subprocess.run(validate, check=False, capture_output=True).returncode == 0
+    held = tmp_path / "bag" / "data"
+    assert archive("verify", held, "--public-key", signed.key).code == 0
+    segment = next((signed.root / "warcs").iterdir())
+    assert (held / "warcs" / segment.name).samefile(segment)
+    # What a crawl goes on writing to is the bag's own.
+    for name in ("manifest.jsonl", "frontier.sqlite", "collection.json", "logs/crawl.log"):
+        assert not (held / name).samefile(signed.root / name), name
+    assert archive("sign", signed.root, "--bagit", tmp_path / "bag", XDG_DATA_HOME=signed.data).code == 2
+    log = held / "logs" / "crawl.log"
+    log.write_bytes(log.read_bytes()[:-1])
+    assert subprocess.run(validate, check=False, capture_output=True).returncode != 0
 
 
 def test_openssl_believes_signature_and_time_stamp(signed: Signed, tmp_path: Path) -> None:
