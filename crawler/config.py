@@ -44,6 +44,13 @@ class Config:
     seal_every: float = SEAL_EVERY
     #: Free bytes below which a crawl stops (exit code 8).
     disk_reserve: int = 256 << 20
+    #: Destinations to which sealed segments go while the crawl runs.
+    push_to: tuple[str, ...] = ()
+    #: Whether originals may go to public ones.
+    public_originals: bool = False
+    #: Whether segments go from this machine once ``copies`` owners have them.
+    delete_local: bool = False
+    copies: int = 2
     ca_cert: str = ""
     verify: bool = True
     proxy: str = ""

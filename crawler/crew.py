@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import msgspec
+
 from crawler import clock
 from crawler.errors import OutlastError
 from crawler.frontier.remote import (
@@ -61,6 +63,8 @@ log = logging.getLogger("outlast.crew")
 
 #: Seconds a worker may hold a fetch without a sign of life before others may have it.
 LEASE_SECONDS = 600.0
+#: Seconds that a worker waits for fetches while the brake is on full.
+BRAKE = 10.0
 #: Deaths of workers in a row, without a single commit between them, after which the crawl stops.
 MAX_DEATHS = 5
 
@@ -114,6 +118,8 @@ class Crew:
         self._deaths = 0
         #: Number of the newest segment.
         self.serial = 0
+        #: How much slower all of them go, from 0 to 1: the disk fills faster than segments leave it.
+        self.brake = 0.0
 
     async def start(self) -> None:
         """Start all workers."""
@@ -178,7 +184,7 @@ class Crew:
         ours, theirs = socket.socketpair()
         number = int(await self._writer(self._frontier.meta_get, "workers") or 0) + 1
         await self._writer(self._frontier.meta_set, "workers", str(number))
-        environment = {**os.environ, "PYTHONPATH": _checkout()} if _checkout() else None
+        environment = {**os.environ, "PYTHONPATH": checkout()} if checkout() else None
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-m", "crawler.worker", str(theirs.fileno()), pass_fds=[theirs.fileno()],
             stdin=asyncio.subprocess.DEVNULL, env=environment,
@@ -251,9 +257,13 @@ class Crew:
         return Done()
 
     async def _grant(self, worker: _Worker, ask: Ask) -> Granted:
+        began = time.monotonic()
+        while time.monotonic() - began < self.brake * BRAKE and not self._ending:  # noqa: ASYNC110 - it may be let go
+            await asyncio.sleep(0.2)
         if self._ending:
             return Granted(Lease(token=0, worker=worker.name, expires=0.0), None)
-        granted = await self._writer(self._lease, worker, ask)
+        fewer = msgspec.structs.replace(ask, n=max(int(ask.n * (1 - self.brake)), 1))
+        granted = await self._writer(self._lease, worker, fewer)
         worker.idle = not granted.lease.fetches
         return granted
 
@@ -299,7 +309,7 @@ class Crew:
                     worker.wire.push(Frame(0, reply=Look()))
 
 
-def _checkout() -> str:
-    """Return the checkout's root when Outlast runs from one: ``-P`` keeps it off the workers' path."""
+def checkout() -> str:
+    """Return the checkout's root when Outlast runs from one, else nothing: ``-P`` keeps it off a child's path."""
     root = Path(__file__).parent.parent
     return str(root) if (root / "pyproject.toml").is_file() else ""

@@ -66,6 +66,11 @@ class Report:
     heard: tuple[tuple[Note, int], ...] = ()
 
 
+def pressure(free: int, reserve: int, room: int) -> float:
+    """Return how hard a crawl is to brake: 0 with ``room`` bytes and more to the reserve, 1 with none."""
+    return min(max(1 - (free - reserve) / room, 0.0), 1.0) if room else 0.0
+
+
 class Supervisor:
     """One run of a crawl. The caller holds the collection's lock and closes the frontier."""
 
@@ -102,6 +107,7 @@ class Supervisor:
         #: Read again what is held before anything is asked.
         self._reparse = reparse
         self._notes: list[str] = []
+        self._was_braked = False
 
     async def run(self, *, reachable: Callable[[], Awaitable[None]]) -> Report:
         """Recover, then crawl until the frontier is empty, a limit is reached or ``stop`` is called.
@@ -220,14 +226,19 @@ class Supervisor:
             self._check_disks()
 
     def _check_disks(self) -> None:
-        """Stop while there is still room for the frontier's last commits and for the log."""
-        for place in self.collection.places:
-            free = shutil.disk_usage(place).free
-            if free < self.config.disk_reserve:
-                self.stop(
-                    DiskFull(f"Only {free >> 20} MiB are free under {place}; make room and run the same command again.")
-                )
-                return
+        """Stop while there is still room for the frontier's last commits and for the log; slow down before that."""
+        config = self.config
+        free, place = min((shutil.disk_usage(place).free, place) for place in self.collection.places)
+        if free < config.disk_reserve:
+            self.stop(
+                DiskFull(f"Only {free >> 20} MiB are free under {place}; make room and run the same command again.")
+            )
+        elif config.push_to and config.delete_local:
+            self._crew.brake = pressure(free, config.disk_reserve, 2 * config.segment_bytes)
+            if self._crew.brake and not self._was_braked:
+                self._was_braked = True
+                log.warning("the disk fills faster than segments leave it; going slower")
+                self._notes.append("The disk filled faster than segments left it, so the crawl went slower.")
 
     def _recover_worker(self, name: str) -> None:
         self.frontier.release(name)

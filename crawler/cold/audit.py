@@ -1,8 +1,12 @@
-"""Audit: what destinations hold now, against what was proved there. Nothing is changed, nothing is sent."""
+"""Audit: what destinations hold now, against what was proved there. Nothing is sent, and nothing changed there.
+
+The ledger learns of it: a copy that is lost counts no longer, and the next push sends it anew.
+"""
 
 from __future__ import annotations
 
 import random
+import time
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -10,19 +14,18 @@ from typing import TYPE_CHECKING, Literal
 from crawler.cold.canary import Profile
 from crawler.cold.copies import Copies, Copy, CopyState
 from crawler.cold.destination import Destination
-from crawler.cold.objects import finders, place_of, segments
-from crawler.cold.s3 import Archived, Store
-from crawler.cold.send import expected_etag, trusts_etag
+from crawler.cold.objects import Catalogue, place_of
+from crawler.cold.proof import judged
+from crawler.cold.send import SAMPLE, next_name
+from crawler.cold.store import Archived, Denied, open_store
 from crawler.errors import OutlastError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from crawler.cold.objects import Object
+    from crawler.cold.store import Store
     from crawler.collection import Collection
-
-#: Part of the copies that a sampled audit reads back.
-SAMPLE = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +54,8 @@ def audit(
     path = collection.root / "copies.sqlite"
     if not path.exists():
         raise UsageError(f"{collection.root} was never pushed; archive push copies it.")
-    things = {(one.path, one.sha256): one for one in (*segments(collection), *finders(collection))}
+    catalogue = Catalogue(collection)
+    things = {(one.path, one.sha256): one for one in (*catalogue.segments(), *catalogue.finders())}
     with closing(Copies(path)) as copies:
         known = copies.destinations()
         if unknown := set(names) - known.keys():
@@ -59,41 +63,53 @@ def audit(
         for name in names or known:
             facts, profile, _ = known[name]
             try:
-                with closing(Store(Destination(**facts))) as store:
-                    held = [copy for copy in copies.all(name) if copy.state is CopyState.PROVEN]
-                    yield from _checked(store, Profile.of(profile or {}), held, things, read_back)
+                with closing(open_store(Destination(**facts))) as store:
+                    for copy in copies.all(name):
+                        if copy.state is CopyState.PROVEN and (
+                            found := _checked(store, Profile.of(profile or {}), copy, things, read_back)
+                        ):
+                            _learn(copies, copy, found)
+                            yield found
                     base = store.destination.key(place_of(collection))
                     yield from _extra(store, f"{base}/", {copy.key for copy in copies.all(name)})
+                copies.set_trouble(name, "")
             except OutlastError as e:
+                if isinstance(e, Denied):
+                    copies.set_trouble(name, str(e))
                 yield Finding(destination=name, what="unreadable", key="", why=str(e))
             yield name
 
 
 def _checked(
-    store: Store, profile: Profile, held: list[Copy], things: dict[tuple[str, str], Object], read_back: str
-) -> Iterator[Finding]:
-    for copy in held:
-        thing = things.get((copy.object, copy.sha256))
-        head = store.head(copy.key)
-        if head is None:
-            yield Finding(destination=copy.destination, what="missing", key=copy.key)
-        elif head.get("ContentLength") != copy.bytes:
-            why = f"{head.get('ContentLength')} bytes, not {copy.bytes}"
-            yield Finding(destination=copy.destination, what="changed", key=copy.key, why=why)
-        elif thing and trusts_etag(profile, thing) and str(head.get("ETag", "")).strip('"') != expected_etag(thing):
-            yield Finding(destination=copy.destination, what="changed", key=copy.key, why="another ETag")
-        elif read_back == "full" or (read_back == "sample" and random.random() < SAMPLE):  # noqa: S311 - a sample
-            yield from _read(store, copy)
+    store: Store, profile: Profile, copy: Copy, things: dict[tuple[str, str], Object], read_back: str
+) -> Finding | None:
+    def found(what: str, why: str = "") -> Finding:
+        return Finding(destination=copy.destination, what=what, key=copy.key, why=why)
+
+    thing = things.get((copy.object, copy.sha256))
+    head = store.head(copy.key)
+    if head is None:
+        return found("missing")
+    if head.get("ContentLength") != copy.bytes:
+        return found("changed", f"{head.get('ContentLength')} bytes, not {copy.bytes}")
+    if thing and (fault := judged(profile, thing, head)[1]):
+        return found("changed", fault)
+    if read_back == "full" or (read_back == "sample" and random.random() < SAMPLE):  # noqa: S311 - a sample
+        try:
+            sha256, _ = store.sha256(copy.key)
+        except Archived as e:
+            return found("archived", str(e))
+        if sha256 != copy.sha256:
+            return found("changed", "other bytes than were sent")
+    return None
 
 
-def _read(store: Store, copy: Copy) -> Iterator[Finding]:
-    try:
-        found, _ = store.sha256(copy.key)
-    except Archived as e:
-        yield Finding(destination=copy.destination, what="archived", key=copy.key, why=str(e))
-        return
-    if found != copy.sha256:
-        yield Finding(destination=copy.destination, what="changed", key=copy.key, why="other bytes than were sent")
+def _learn(copies: Copies, copy: Copy, found: Finding) -> None:
+    """Let the next push send a lost copy anew; what is there and wrong stays, as evidence, and is written beside."""
+    if found.what == "missing":
+        copies.set(copy, CopyState.PENDING, now=time.time(), reason="an audit did not find it")
+    elif found.what == "changed":
+        copies.rename(copy, next_name(copy.key), now=time.time(), reason=found.why)
 
 
 def _extra(store: Store, prefix: str, known: set[str]) -> Iterator[Finding]:

@@ -42,6 +42,13 @@ CREATE TABLE IF NOT EXISTS copy (
     changed REAL NOT NULL,
     PRIMARY KEY (object, sha256, destination)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS dropped (
+    object TEXT NOT NULL,            -- removed from this machine, as it is elsewhere
+    sha256 TEXT NOT NULL,
+    owners TEXT NOT NULL,            -- who had it then, proven, as JSON
+    at REAL NOT NULL,
+    PRIMARY KEY (object, sha256)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS part (
     upload TEXT NOT NULL,
     number INTEGER NOT NULL,
@@ -49,6 +56,9 @@ CREATE TABLE IF NOT EXISTS part (
     PRIMARY KEY (upload, number)
 ) STRICT, WITHOUT ROWID;
 """
+
+
+_SELECT = "SELECT object, sha256, destination, key, state, bytes, upload, proof, reason, tries FROM copy"
 
 
 class CopyState(StrEnum):
@@ -112,7 +122,7 @@ class Copies:
         text = json.dumps(facts, sort_keys=True)
         self._run(
             "INSERT INTO destination (name, facts) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET "
-            "profile = CASE WHEN facts = excluded.facts THEN profile END, facts = excluded.facts, trouble = ''",
+            "profile = CASE WHEN facts = excluded.facts THEN profile END, facts = excluded.facts",
             (name, text),
         )
 
@@ -126,7 +136,7 @@ class Copies:
         self._run("UPDATE destination SET profile = ? WHERE name = ?", (json.dumps(profile), name))
 
     def set_trouble(self, name: str, why: str) -> None:
-        """Say why nothing goes to a destination now; empty where something may again."""
+        """Quarantine a destination that refuses us, so that its copies do not count; empty where they do again."""
         self._run("UPDATE destination SET trouble = ? WHERE name = ?", (why, name))
 
     # Copies
@@ -144,16 +154,16 @@ class Copies:
 
     def all(self, destination: str | None = None) -> list[Copy]:
         """Return the copies, of one destination or of all, oldest objects first."""
-        rows = self._run(
-            "SELECT object, sha256, destination, key, state, bytes, upload, proof, reason, tries FROM copy "
-            "WHERE :name IS NULL OR destination = :name ORDER BY object",
-            {"name": destination},
-        )
-        return [
-            Copy(object=row[0], sha256=row[1], destination=row[2], key=row[3], state=CopyState(row[4]), bytes=row[5],
-                 upload=row[6], proof=row[7], reason=row[8], tries=row[9])
-            for row in rows
-        ]  # fmt: skip
+        where = "WHERE :name IS NULL OR destination = :name ORDER BY object"
+        return [_copy(row) for row in self._run(f"{_SELECT} {where}", {"name": destination})]
+
+    def of(self, object_path: str, sha256: str) -> list[Copy]:
+        """Return the copies of one object."""
+        return [_copy(row) for row in self._run(f"{_SELECT} WHERE object = ? AND sha256 = ?", (object_path, sha256))]
+
+    def all_of(self, object_path: str) -> list[Copy]:
+        """Return the copies of an object, whatever its content was."""
+        return [_copy(row) for row in self._run(f"{_SELECT} WHERE object = ?", (object_path,))]
 
     def set(
         self, copy: Copy, state: CopyState, *, now: float, upload: str = "", proof: str = "", reason: str = ""
@@ -173,12 +183,16 @@ class Copies:
             (key, reason, now, copy.object, copy.sha256, copy.destination),
         )
 
-    def proven(self, object_path: str, sha256: str) -> list[str]:
-        """Return the destinations at which an object is proven."""
-        rows = self._run(
-            "SELECT destination FROM copy WHERE object = ? AND sha256 = ? AND state = 'proven'", (object_path, sha256)
-        )
-        return [row[0] for row in rows]
+    # What is only elsewhere
+
+    def drop(self, object_path: str, sha256: str, owners: Iterable[str], *, now: float) -> None:
+        """Say that an object is about to be removed from this machine, and who has it."""
+        told = json.dumps(sorted(owners))
+        self._run("INSERT OR REPLACE INTO dropped VALUES (?, ?, ?, ?)", (object_path, sha256, told, now))
+
+    def dropped(self) -> dict[str, list[str]]:
+        """Return object → owners of what was removed from this machine, as it was with them."""
+        return {row[0]: json.loads(row[1]) for row in self._run("SELECT object, owners FROM dropped")}
 
     # Parts
 
@@ -198,3 +212,10 @@ class Copies:
         """Run one statement by itself and return its rows."""
         with self._lock:
             return self._db.execute(statement, values).fetchall()
+
+
+def _copy(row: Sequence[Any]) -> Copy:
+    return Copy(
+        object=row[0], sha256=row[1], destination=row[2], key=row[3], state=CopyState(row[4]), bytes=row[5],
+        upload=row[6], proof=row[7], reason=row[8], tries=row[9],
+    )  # fmt: skip

@@ -7,41 +7,59 @@ contain the content's hash, so nothing is ever overwritten, and the same bytes h
 from __future__ import annotations
 
 import hashlib
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from crawler.model import SegmentClass
 from crawler.warc import manifest
 from crawler.warc.seal import PART_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from crawler.cold.destination import Destination
     from crawler.collection import Collection
 
 _PIECE = 1 << 20
+#: Which class leaves the machine first: text can say what images were, not the other way round.
+ORDER = (
+    SegmentClass.TEXT, SegmentClass.RESTRICTED, SegmentClass.ATTEMPTS, SegmentClass.IMAGES, SegmentClass.ORIGINALS,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Object:
-    """One file of a collection."""
+    """One file of a collection. Sums are hex."""
 
     #: Path within the collection.
     path: str
     bytes: int
-    #: Hex.
     sha256: str
+    md5: str
+    #: Empty where it was never taken.
+    crc32: str = ""
     part_bytes: int
-    #: The MD5 (hex) of each part, in order; one for a file that is no longer than a part.
+    #: The MD5 of each part, in order; one for a file that is no longer than a part.
     part_md5: tuple[str, ...]
     #: Key below the collection's own place.
     key: str
-    #: The class of segment; empty for what finds segments again, which is small and must be at hand at once.
+    #: The class of the segment that this is, or is the index of; empty for what is of the whole collection.
     segment_class: str = ""
+    #: Whether it finds segments again: it is small, comes last, and must be at hand at once.
+    is_hot: bool = False
+    #: Whether it tells of everything that is known, also of what is restricted.
+    tells_all: bool = False
 
-    @property
-    def is_hot(self) -> bool:
-        """Whether it belongs into the ordinary storage class."""
-        return not self.segment_class
+    def may_go_to(self, destination: Destination, *, public_originals: bool) -> bool:
+        """Say whether it may leave for a destination: to a public one nothing restricted goes.
+
+        Originals carry the places where they were taken, and go there only if somebody said so.
+        """
+        if not destination.public:
+            return True
+        is_held_back = self.segment_class == SegmentClass.ORIGINALS and not public_originals
+        return not (self.tells_all or is_held_back or self.segment_class == SegmentClass.RESTRICTED)
 
 
 def place_of(collection: Collection) -> str:
@@ -49,63 +67,103 @@ def place_of(collection: Collection) -> str:
     return f"{collection.name}-{collection.marker.id}"
 
 
-def segments(collection: Collection) -> list[Object]:
-    """Return the sealed segments that are here, text first, then in the order in which they were sealed."""
-    order = {"text": 0, "restricted": 1, "attempts": 2, "images": 3, "originals": 4}
-    found = []
-    for entry in manifest.read(collection.manifest):
-        path = collection.warcs / entry.segment
-        if not path.is_file():
-            continue
+class Catalogue:
+    """The objects of a collection as they are now. Calls may come from several threads."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+        self._lock = threading.Lock()
+        self._read: tuple[tuple[int, int], list[Object]] | None = None
+        self._hashed: dict[tuple[str, int, int], tuple[str, str, tuple[str, ...]]] = {}
+
+    def segments(self) -> list[Object]:
+        """Return the sealed segments, also those that are only elsewhere by now: text first, then as they were sealed.
+
+        Raises Damaged where the manifest is broken.
+        """
+        with self._lock:
+            stamp = _stamp(self._collection.manifest)
+            if self._read is None or self._read[0] != stamp:
+                entries = manifest.read(self._collection.manifest)
+                found = [one for entry in entries if (one := self._segment(entry)) is not None]
+                self._read = stamp, sorted(found, key=_rank)
+            return self._read[1]
+
+    def finders(self) -> list[Object]:
+        """Return what finds segments again: the marker, the manifest as it is now, the indexes, the reports."""
+        root, count = self._collection.root, len(manifest.read(self._collection.manifest))
+        names = {
+            root / "collection.json": "collection-{}.json",
+            self._collection.manifest: f"manifest/{count:08d}-{{}}.jsonl",
+            **{path: f"indexes/{path.stem}-{{}}.cdxj" for path in sorted(self._collection.indexes.glob("*.cdxj"))},
+            **{path: f"spiders/{path.stem}-{{}}.py" for path in sorted((root / "spiders").glob("*.py"))},
+            **{path: f"reports/{path.stem}-{{}}{path.suffix}" for path in sorted(root.glob("report.*"))},
+            **{path: f"evidence/{path.stem}-{{}}{path.suffix}" for path in sorted((root / "evidence").glob("*.json*"))},
+        }
+        with self._lock:
+            return [self._finder(path, name) for path, name in names.items() if path.is_file()]
+
+    def path(self, thing: Object) -> Path:
+        """Return where an object is on this machine."""
+        return self._collection.root / thing.path
+
+    def _segment(self, entry: manifest.Entry) -> Object | None:
+        path = self._collection.warcs / entry.segment
         part_bytes, sums = entry.part_bytes, entry.part_md5
         if not sums:  # sealed before there were any
-            _, sums = _hashed(path)
-            part_bytes = PART_BYTES
+            if not path.is_file():
+                return None
+            part_bytes, (_, _, sums) = PART_BYTES, self._sums(path)
         stem = entry.segment.removesuffix(".warc.gz")
-        found.append(
-            Object(
-                path=f"warcs/{entry.segment}", bytes=entry.bytes, sha256=entry.sha256, part_bytes=part_bytes,
-                part_md5=sums, key=f"warcs/{stem}-{entry.sha256[:12]}.warc.gz", segment_class=entry.segment_class,
-            )
+        return Object(
+            path=f"warcs/{entry.segment}", bytes=entry.bytes, sha256=entry.sha256, md5=entry.md5, crc32=entry.crc32,
+            part_bytes=part_bytes, part_md5=sums, key=f"warcs/{stem}-{entry.sha256[:12]}.warc.gz",
+            segment_class=entry.segment_class,
         )  # fmt: skip
-    return sorted(found, key=lambda one: order.get(one.segment_class, 9))
+
+    def _finder(self, path: Path, name: str) -> Object:
+        sha256, md5, sums = self._sums(path)
+        is_index = path.suffix == ".cdxj"
+        return Object(
+            path=str(path.relative_to(self._collection.root)), bytes=path.stat().st_size, sha256=sha256, md5=md5,
+            part_bytes=PART_BYTES, part_md5=sums, key=name.format(sha256[:12]), is_hot=True,
+            segment_class=path.stem.rsplit("-", 1)[-1] if is_index else "",
+            tells_all=path.stem.startswith(("report", "coverage")),
+        )  # fmt: skip
+
+    def _sums(self, path: Path) -> tuple[str, str, tuple[str, ...]]:
+        """Return SHA-256, MD5 and those of the parts, of a file that does not change under its name, size and time."""
+        key = (str(path), *_stamp(path))
+        if key not in self._hashed:
+            self._hashed[key] = _hashed(path)
+        return self._hashed[key]
 
 
-def finders(collection: Collection) -> list[Object]:
-    """Return what finds segments again: the marker, the manifest as it is now, and the indexes."""
-    count = len(manifest.read(collection.manifest))
-    names = {
-        collection.root / "collection.json": "collection-{}.json",
-        collection.manifest: f"manifest/{count:08d}-{{}}.jsonl",
-        **{path: f"indexes/{path.stem}-{{}}.cdxj" for path in sorted(collection.indexes.glob("*.cdxj"))},
-    }
-    found = []
-    for path, name in names.items():
-        if path.is_file():
-            sha256, sums = _hashed(path)
-            found.append(
-                Object(
-                    path=str(path.relative_to(collection.root)), bytes=path.stat().st_size, sha256=sha256,
-                    part_bytes=PART_BYTES, part_md5=sums, key=name.format(sha256[:12]),
-                )
-            )  # fmt: skip
-    return found
+def _rank(one: Object) -> int:
+    return ORDER.index(SegmentClass(one.segment_class)) if one.segment_class in ORDER else len(ORDER)
 
 
-def _hashed(path: Path) -> tuple[str, tuple[str, ...]]:
-    """Return the SHA-256 of a file and the MD5 of each of its parts."""
-    whole = hashlib.sha256()
+def _stamp(path: Path) -> tuple[int, int]:
+    if not path.exists():
+        return (0, 0)
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
+
+
+def _hashed(path: Path) -> tuple[str, str, tuple[str, ...]]:
+    """Return the SHA-256 and MD5 of a file and the MD5 of each of its parts."""
+    whole, whole_md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
     sums: list[str] = []
     with path.open("rb") as file:
         while True:
             md5, left = hashlib.md5(usedforsecurity=False), PART_BYTES
             while left and (piece := file.read(min(_PIECE, left))):
-                whole.update(piece)
-                md5.update(piece)
+                for one in (whole, whole_md5, md5):
+                    one.update(piece)
                 left -= len(piece)
             if left == PART_BYTES and sums:
                 break
             sums.append(md5.hexdigest())
             if left:
                 break
-    return whole.hexdigest(), tuple(sums)
+    return whole.hexdigest(), whole_md5.hexdigest(), tuple(sums)

@@ -13,7 +13,7 @@ from fnmatch import fnmatch
 from hashlib import file_digest
 from typing import TYPE_CHECKING
 
-from crawler.cold.s3 import Archived
+from crawler.cold.store import Archived
 from crawler.collection import Collection, is_vacant, sync_directory
 from crawler.errors import Damaged, NotACollection, OutlastError, UsageError
 from crawler.warc import manifest
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from crawler.cold.s3 import Store
+    from crawler.cold.store import Store
 
 _MARKER = re.compile(r"(?P<place>.*/)?collection-(?P<sum>[0-9a-f]{12})(?:~\d+)?\.json")
 _SUM = re.compile(r"-(?P<sum>[0-9a-f]{12})(?:~\d+)?(?P<end>\.warc\.gz|\.jsonl|\.cdxj|\.json)$")

@@ -1,18 +1,18 @@
 """One destination over S3's protocol: the few calls that copies need, with what boto3 needs to be told.
 
 boto3's own checksum trailers are off (``when_required``): over https they break some servers, and one stores the
-framing inside the object. Bodies are slices of files, never read whole. Errors come out as ``Refused`` (this object,
-this call), ``Unavailable`` (the destination as a whole, for now) or ``Denied`` (until somebody does something).
+framing inside the object. Bodies are slices of files, never read whole.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import os
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import boto3
 from botocore.config import Config
@@ -25,6 +25,7 @@ from botocore.exceptions import (
     ProfileNotFound,
 )
 
+from crawler.cold.store import Absent, Archived, Denied, Exists, Refused, Slice, Unavailable, Underway
 from crawler.errors import CredentialsError, OutlastError
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from crawler.cold.destination import Destination
-    from crawler.cold.throttle import Throttle
 
 #: What a server says while it is merely too busy, or ill: it is asked again later.
 _BUSY = frozenset({
@@ -50,118 +50,92 @@ _GONE = frozenset({"NoSuchBucket"})
 _PIECE = 1 << 20
 
 
-class Refused(OutlastError):
-    """The destination refuses this object, or has something else under its name."""
-
-
-class Unavailable(OutlastError):
-    """The destination takes nothing now; later it may."""
-
-
-class Denied(CredentialsError):
-    """The destination refuses us altogether."""
-
-
-class Slice(io.RawIOBase):
-    """A part of a file as a stream of its own that can be sent again."""
-
-    def __init__(self, file: BinaryIO, start: int, length: int, throttle: Throttle | None = None) -> None:
-        self._throttle = throttle
-        self._fd = file.fileno()
-        self._start, self._length, self._at = start, length, 0
-
-    def __len__(self) -> int:
-        return self._length
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._length}[whence]
-        self._at = max(base + offset, 0)
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def read(self, size: int = -1) -> bytes:
-        left = max(self._length - self._at, 0)
-        # pread, as several parts of one file are on their way at once.
-        data = os.pread(self._fd, left if size < 0 else min(size, left), self._start + self._at)
-        self._at += len(data)
-        if self._throttle is not None:
-            self._throttle.take(len(data))
-        return data
-
-    def readinto(self, buffer: Any) -> int:
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-
-class Store:
-    """One destination. Calls may come from several threads."""
+class S3Store:
+    """A bucket. Every object goes there dressed as its destination says: class, lock, encryption, tags, metadata."""
 
     def __init__(self, destination: Destination, *, connections: int = 8, timeout: float = 60.0) -> None:
         """Raises CredentialsError where there are no credentials."""
         self.destination = destination
-        config = Config(
+        self._config = Config(
             signature_version="s3v4", request_checksum_calculation="when_required",
             response_checksum_validation="when_required", retries={"mode": "standard", "max_attempts": 3},
             max_pool_connections=connections, connect_timeout=min(timeout, 15.0), read_timeout=timeout,
             s3={"addressing_style": "path" if destination.endpoint else "auto"}, tcp_keepalive=True,
         )  # fmt: skip
         try:
-            session = boto3.session.Session()
-            if session.get_credentials() is None:
+            self._session = boto3.session.Session(profile_name=destination.profile or None)
+            if self._session.get_credentials() is None:
                 raise CredentialsError(_NO_CREDENTIALS)
-            self._client: Any = session.client(
-                "s3", endpoint_url=destination.endpoint, config=config,
-                region_name=destination.region or session.region_name or "us-east-1",
-            )  # fmt: skip
+            self.client = self._client_of(self._config)
         except (ProfileNotFound, PartialCredentialsError) as e:
             raise CredentialsError(f"{e}") from e
         except (BotoCoreError, ValueError) as e:
             raise OutlastError(f"{destination.name}: {e}") from e
-        self._bucket = destination.bucket
+        self.bucket = destination.bucket
+
+    def _client_of(self, config: Config) -> Any:
+        one = self.destination
+        return self._session.client(
+            "s3", endpoint_url=one.endpoint, config=config,
+            region_name=one.region or self._session.region_name or "us-east-1",
+        )  # fmt: skip
 
     def close(self) -> None:
-        """Close its connections."""
-        self._client.close()
+        self.client.close()
 
     # Whole objects
 
     def put(
-        self, key: str, body: Any, *, length: int, md5: str, conditional: bool = False, **more: Any
-    ) -> dict[str, Any]:
-        """Put an object whole; ``md5`` is hex, empty for none. Returns the answer's headers as boto3 names them."""
+        self, key: str, body: Any, *, length: int, md5: str = "", checksum: tuple[str, str] | None = None,
+        conditional: bool = False, hot: bool = True,
+    ) -> dict[str, Any]:  # fmt: skip
+        more = self._dressing(hot=hot)
         if conditional:
             more["IfNoneMatch"] = "*"
         if md5:
-            more["ContentMD5"] = _base64(md5)
-        with self._asking(key):
-            found: dict[str, Any] = self._client.put_object(
-                Bucket=self._bucket, Key=key, Body=body, ContentLength=length, **more
+            more["ContentMD5"] = base64_of(md5)
+        if checksum:
+            more[f"Checksum{checksum[0]}"] = checksum[1]
+        with self.asking(key):
+            found: dict[str, Any] = self.client.put_object(
+                Bucket=self.bucket, Key=key, Body=body, ContentLength=length, **more
             )
             return found
 
+    def put_as_boto3_does(self, key: str, data: bytes) -> None:
+        """Put an object with boto3's own settings: over https its checksum is a trailer, which not all understand."""
+        defaults = Config(request_checksum_calculation="when_supported", response_checksum_validation="when_required")
+        with self.asking(key), closing(self._client_of(self._config.merge(defaults))) as client:
+            client.put_object(Bucket=self.bucket, Key=key, Body=data)
+
+    def _dressing(self, *, hot: bool) -> dict[str, Any]:
+        """Return what an object is told to be: the destination's class, encryption, tags, metadata and lock."""
+        one = self.destination
+        until = datetime.now(UTC) + timedelta(days=one.lock_days)
+        is_locked = bool(one.lock) and not hot
+        told = {
+            "StorageClass": one.hot_class if hot else one.storage_class,
+            "ServerSideEncryption": one.sse,
+            "SSEKMSKeyId": one.sse_key,
+            "Tagging": urlencode(one.tags),
+            "Metadata": one.metadata,
+            "ObjectLockMode": one.lock.upper() if is_locked else "",
+            "ObjectLockRetainUntilDate": until if is_locked else None,
+        }
+        return {name: value for name, value in told.items() if value}
+
     def head(self, key: str) -> dict[str, Any] | None:
-        """Return what it says of an object; None where there is none."""
         try:
-            with self._asking(key):
-                found: dict[str, Any] = self._client.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
+            with self.asking(key):
+                found: dict[str, Any] = self.client.head_object(Bucket=self.bucket, Key=key, ChecksumMode="ENABLED")
                 return found
         except Absent:
             return None
 
     def sha256(self, key: str) -> tuple[str, int]:
-        """Read an object back; return its SHA-256 (hex) and length."""
         digest, length = hashlib.sha256(), 0
-        with self._asking(key):
-            body = self._client.get_object(Bucket=self._bucket, Key=key)["Body"]
+        with self.asking(key):
+            body = self.client.get_object(Bucket=self.bucket, Key=key)["Body"]
             try:
                 while piece := body.read(_PIECE):
                     digest.update(piece)
@@ -171,17 +145,15 @@ class Store:
         return digest.hexdigest(), length
 
     def get(self, key: str, *, first: int | None = None, last: int | None = None) -> bytes:
-        """Return an object's bytes, or some of them (both ends included)."""
         ranged = {} if first is None else {"Range": f"bytes={first}-{'' if last is None else last}"}
-        with self._asking(key):
-            data: bytes = self._client.get_object(Bucket=self._bucket, Key=key, **ranged)["Body"].read()
+        with self.asking(key):
+            data: bytes = self.client.get_object(Bucket=self.bucket, Key=key, **ranged)["Body"].read()
             return data
 
     def download(self, key: str, path: Path) -> str:
-        """Write an object to a file; return the SHA-256 (hex) of what came."""
         digest = hashlib.sha256()
-        with self._asking(key), path.open("wb") as out:
-            body = self._client.get_object(Bucket=self._bucket, Key=key)["Body"]
+        with self.asking(key), path.open("wb") as out:
+            body = self.client.get_object(Bucket=self.bucket, Key=key)["Body"]
             try:
                 while piece := body.read(_PIECE):
                     digest.update(piece)
@@ -193,7 +165,6 @@ class Store:
         return digest.hexdigest()
 
     def is_awake(self, key: str) -> bool:
-        """Say whether an object can be read now: it is in no archive class, or restored from it."""
         head = self.head(key)
         if head is None or head.get("StorageClass") not in {"GLACIER", "DEEP_ARCHIVE"}:
             return True
@@ -206,25 +177,22 @@ class Store:
         return True
 
     def restore(self, key: str, *, days: int, tier: str) -> None:
-        """Ask for an archived object back, for so many days; one that was asked for already is no fault."""
         request = {"Days": days, "GlacierJobParameters": {"Tier": tier}}
         try:
-            with self._asking(key):
-                self._client.restore_object(Bucket=self._bucket, Key=key, RestoreRequest=request)
+            with self.asking(key):
+                self.client.restore_object(Bucket=self.bucket, Key=key, RestoreRequest=request)
         except Underway:
             return
 
     def delete(self, key: str) -> None:
-        """Delete an object of ours that is no copy: the canary."""
-        with self._asking(key):
-            self._client.delete_object(Bucket=self._bucket, Key=key)
+        with self.asking(key):
+            self.client.delete_object(Bucket=self.bucket, Key=key)
 
     def objects(self, prefix: str) -> Iterator[tuple[str, int]]:
-        """Yield (key, bytes) of the objects below a prefix."""
         token: dict[str, str] = {}
         while True:
-            with self._asking(prefix):
-                page = self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, **token)
+            with self.asking(prefix):
+                page = self.client.list_objects_v2(Bucket=self.bucket, Prefix=prefix, **token)
             yield from ((found["Key"], found["Size"]) for found in page.get("Contents", ()))
             if not page.get("IsTruncated") or not page.get("NextContinuationToken"):
                 return
@@ -232,28 +200,30 @@ class Store:
 
     # Uploads in parts
 
-    def begin(self, key: str, **more: Any) -> str:
-        """Begin an upload in parts; return its id."""
-        with self._asking(key):
-            return str(self._client.create_multipart_upload(Bucket=self._bucket, Key=key, **more)["UploadId"])
+    def begin(self, key: str, *, hot: bool = True, with_crc32: bool = False) -> str:
+        more = self._dressing(hot=hot)
+        if with_crc32:
+            more |= {"ChecksumAlgorithm": "CRC32", "ChecksumType": "FULL_OBJECT"}
+        with self.asking(key):
+            return str(self.client.create_multipart_upload(Bucket=self.bucket, Key=key, **more)["UploadId"])
 
     def part(self, key: str, upload: str, number: int, body: Slice, *, md5: str) -> str:
-        """Send a part (numbers begin at 1); return its ETag. Raises Absent where the upload is over."""
-        with self._asking(key):
-            found = self._client.upload_part(
-                Bucket=self._bucket, Key=key, UploadId=upload, PartNumber=number, Body=body, ContentLength=len(body),
-                ContentMD5=_base64(md5),
+        with self.asking(key):
+            found = self.client.upload_part(
+                Bucket=self.bucket, Key=key, UploadId=upload, PartNumber=number, Body=body, ContentLength=len(body),
+                ContentMD5=base64_of(md5),
             )  # fmt: skip
             return str(found["ETag"])
 
     def parts(self, key: str, upload: str) -> dict[int, tuple[str, int]] | None:
-        """Return number → (ETag, bytes) of the parts it has; None where it cannot say. Raises Absent."""
         found: dict[int, tuple[str, int]] = {}
         marker: dict[str, int] = {}
         while True:
             try:
-                with self._asking(key):
-                    page = self._client.list_parts(Bucket=self._bucket, Key=key, UploadId=upload, **marker)
+                with self.asking(key):
+                    page = self.client.list_parts(Bucket=self.bucket, Key=key, UploadId=upload, **marker)
+            except Absent:
+                raise
             except Refused:
                 return None
             found |= {one["PartNumber"]: (one["ETag"], one["Size"]) for one in page.get("Parts", ())}
@@ -261,35 +231,52 @@ class Store:
                 return found
             marker = {"PartNumberMarker": page["NextPartNumberMarker"]}
 
-    def complete(self, key: str, upload: str, etags: dict[int, str], *, conditional: bool = False) -> dict[str, Any]:
-        """End an upload in parts; its object is there then. Raises Absent where the upload is over already."""
+    def complete(
+        self, key: str, upload: str, etags: dict[int, str], *, conditional: bool = False, crc32: str = ""
+    ) -> dict[str, Any]:
         more = {"IfNoneMatch": "*"} if conditional else {}
+        if crc32:
+            more |= {"ChecksumCRC32": base64_of(crc32), "ChecksumType": "FULL_OBJECT"}
         parts = [{"PartNumber": number, "ETag": etags[number]} for number in sorted(etags)]
-        with self._asking(key):
-            found: dict[str, Any] = self._client.complete_multipart_upload(
-                Bucket=self._bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts}, **more
+        with self.asking(key):
+            found: dict[str, Any] = self.client.complete_multipart_upload(
+                Bucket=self.bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts}, **more
             )
             return found
 
     def abort(self, key: str, upload: str) -> None:
-        """Give up an upload in parts; one that is over is no fault."""
         try:
-            with self._asking(key):
-                self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload)
+            with self.asking(key):
+                self.client.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload)
         except (Absent, Refused):
             return
 
     def uploads(self, prefix: str) -> list[tuple[str, str]]:
-        """Return (key, id) of uploads in parts under way below a prefix; none where it cannot say."""
+        found: list[tuple[str, str]] = []
+        marker: dict[str, str] = {}
+        while True:
+            try:
+                with self.asking(prefix):
+                    page = self.client.list_multipart_uploads(Bucket=self.bucket, Prefix=prefix, **marker)
+            except Refused:
+                return found
+            found += [(one["Key"], one["UploadId"]) for one in page.get("Uploads", ())]
+            if not page.get("IsTruncated") or not page.get("NextKeyMarker"):
+                return found
+            marker = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page.get("NextUploadIdMarker", "")}
+
+    def link(self, operation: str, *, seconds: int, **facts: Any) -> str:
+        """Return a URL with which anybody may do this one thing for so long; nothing is asked of the server."""
         try:
-            with self._asking(prefix):
-                page = self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=prefix)
-        except Refused:
-            return []
-        return [(one["Key"], one["UploadId"]) for one in page.get("Uploads", ())]
+            url: str = self.client.generate_presigned_url(
+                operation, Params={"Bucket": self.bucket, **facts}, ExpiresIn=seconds
+            )
+        except (BotoCoreError, ClientError) as e:
+            raise Refused(f"{self.destination.name}: {e}") from e
+        return url
 
     @contextmanager
-    def _asking(self, what: str) -> Iterator[None]:
+    def asking(self, what: str) -> Iterator[None]:
         """Turn boto3's errors into ours."""
         name = self.destination.name
         try:
@@ -308,22 +295,6 @@ class Store:
 
 
 _NO_CREDENTIALS = "There are no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE."
-
-
-class Absent(Refused):
-    """There is no such object or upload."""
-
-
-class Archived(Refused):
-    """The object is in an archive class and must be restored first."""
-
-
-class Underway(Refused):
-    """The object is being restored already."""
-
-
-class Exists(Refused):
-    """There is such an object already, and it stays."""
 
 
 def _meant(name: str, what: str, error: ClientError) -> OutlastError:
@@ -351,5 +322,6 @@ def _meant(name: str, what: str, error: ClientError) -> OutlastError:
     return Refused(f"{name} refuses {what} ({told}).")
 
 
-def _base64(md5: str) -> str:
-    return base64.b64encode(bytes.fromhex(md5)).decode()
+def base64_of(digest: str) -> str:
+    """Return a hex digest in base64, as headers have it."""
+    return base64.b64encode(bytes.fromhex(digest)).decode()

@@ -7,13 +7,15 @@ by asking what is there.
 
 from __future__ import annotations
 
+import base64
+import random
 import time
 from concurrent.futures import FIRST_EXCEPTION, wait
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from crawler.cold.canary import etag_of_parts
 from crawler.cold.copies import CopyState
-from crawler.cold.s3 import Absent, Exists, Refused, Slice
+from crawler.cold.proof import judged
+from crawler.cold.store import Absent, Exists, Refused, Slice
 from crawler.errors import Damaged
 from crawler.failpoint import failpoint
 
@@ -21,13 +23,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor, Future
     from pathlib import Path
-    from typing import BinaryIO, Literal
+    from typing import BinaryIO
 
     from crawler.cold.canary import Profile
     from crawler.cold.copies import Copies, Copy
     from crawler.cold.objects import Object
-    from crawler.cold.s3 import Store
+    from crawler.cold.store import Store
     from crawler.cold.throttle import Throttle
+
+#: Copies that are read back: where nothing else proves them, all, none, or one in so many beside the first.
+ReadBack = Literal["auto", "full", "sample", "none"]
+SAMPLE = 0.05
 
 
 class Sender:
@@ -41,7 +47,7 @@ class Sender:
         *,
         pool: Executor,
         throttle: Throttle,
-        read_back: Literal["full", "auto", "none"] = "auto",
+        read_back: ReadBack = "auto",
         sent: Callable[[int], None] = lambda count: None,
     ) -> None:
         self._store = store
@@ -77,7 +83,7 @@ class Sender:
             self._sent(thing.bytes)
             return
         with path.open("rb") as file:
-            if len(thing.part_md5) == 1:
+            if len(thing.part_md5) == 1 or not self._profile.takes_parts:
                 self._whole(copy, thing, file)
             else:
                 self._in_parts(copy, thing, file)
@@ -87,18 +93,18 @@ class Sender:
         head = self._store.head(copy.key)
         if head is None:
             return False
-        length = head.get("ContentLength")
-        if length != thing.bytes:
-            raise Refused(f"{copy.destination} has {copy.key} with {length} bytes, not {thing.bytes}.")
+        if head.get("ContentLength") != thing.bytes:
+            self._spoilt(copy, f"it has {head.get('ContentLength')} bytes, not {thing.bytes}")
         return True
 
     def _whole(self, copy: Copy, thing: Object, file: BinaryIO) -> None:
         self._copies.set(copy, CopyState.UPLOADING, now=time.time())
         body = Slice(file, 0, thing.bytes, self._throttle)
+        sha256 = base64.b64encode(bytes.fromhex(thing.sha256)).decode()
         try:
             self._store.put(
-                copy.key, body, length=thing.bytes, md5=thing.part_md5[0], conditional=self._profile.is_conditional,
-                **self._dressing(thing),
+                copy.key, body, length=thing.bytes, md5=thing.md5, conditional=self._profile.is_conditional,
+                checksum=("SHA256", sha256) if "SHA256" in self._profile.checksums else None, hot=thing.is_hot,
             )  # fmt: skip
         except Exists:
             if not self._is_there(copy, thing):
@@ -111,14 +117,17 @@ class Sender:
             self._sent(thing.bytes)
             return
         if not upload:
-            upload = self._store.begin(copy.key, **self._dressing(thing))
+            upload = self._store.begin(copy.key, hot=thing.is_hot, with_crc32=self._has_crc32(thing))
             self._copies.set(copy, CopyState.UPLOADING, now=time.time(), upload=upload)
             failpoint("push.begun")
         self._sent(sum(_length(thing, number) for number in there))
         etags = {**there, **self._send_parts(copy, thing, file, upload, set(there))}
         failpoint("push.parts")
         try:
-            self._store.complete(copy.key, upload, etags, conditional=self._profile.is_conditional)
+            self._store.complete(
+                copy.key, upload, etags, conditional=self._profile.is_conditional,
+                crc32=thing.crc32 if self._has_crc32(thing) else "",
+            )  # fmt: skip
         except Absent:
             # The answer to an earlier "complete" was lost, or somebody ended the upload.
             if not self._is_there(copy, thing):
@@ -130,6 +139,9 @@ class Sender:
             self._store.abort(copy.key, upload)
         failpoint("push.completed")
         self._copies.forget_parts(upload)
+
+    def _has_crc32(self, thing: Object) -> bool:
+        return self._profile.whole_crc32 and bool(thing.crc32)
 
     def _resumed(self, copy: Copy, thing: Object) -> tuple[str, dict[int, str]]:
         """Return the upload that goes on and the parts it has, number → ETag; an empty id where there is none."""
@@ -181,10 +193,6 @@ class Sender:
         failpoint("push.part")
         return etag
 
-    def _dressing(self, thing: Object) -> dict[str, str]:
-        storage_class = self._store.destination.storage_class
-        return {"StorageClass": storage_class} if storage_class and not thing.is_hot else {}
-
     # Proved
 
     def _prove(self, copy: Copy, thing: Object) -> str:
@@ -192,43 +200,37 @@ class Sender:
         if head is None:
             self._copies.set(copy, CopyState.PENDING, now=time.time(), reason="it was not there when looked for")
             raise Refused(f"{copy.destination} said that it has {copy.key}, and does not.")
-        if head.get("ContentLength") != thing.bytes:
-            self._spoilt(copy, f"it has {head.get('ContentLength')} bytes, not {thing.bytes}")
-        if self._read_back != "full":
-            etag = str(head.get("ETag", "")).strip('"')
-            if trusts_etag(self._profile, thing):
-                if etag != expected_etag(thing):
-                    self._spoilt(copy, f"its ETag is {etag}, not {expected_etag(thing)}")
-                return "etag"
-            if self._read_back == "none":
-                return ""
+        proof, fault = judged(self._profile, thing, head)
+        if fault:
+            self._spoilt(copy, fault)
+        if not self._is_read_back(proof):
+            return proof
         found, length = self._store.sha256(copy.key)
         if (found, length) != (thing.sha256, thing.bytes):
             self._spoilt(copy, f"its SHA-256 is {found[:12]}…, not {thing.sha256[:12]}…")
         return "read back"
 
+    def _is_read_back(self, proof: str) -> bool:
+        match self._read_back:
+            case "full":
+                return True
+            case "none":
+                return False
+            case "sample" if proof:
+                return random.random() < SAMPLE  # noqa: S311 - a sample
+        return not proof
+
     def _spoilt(self, copy: Copy, why: str) -> None:
         """What is there is not what we have: it stays as evidence, and the next try has another name."""
-        self._copies.rename(copy, _next_name(copy.key), now=time.time(), reason=why)
+        self._copies.rename(copy, next_name(copy.key), now=time.time(), reason=why)
         raise Refused(f"{copy.destination} has {copy.key} wrongly: {why}.")
-
-
-def trusts_etag(profile: Profile, thing: Object) -> bool:
-    """Say whether an ETag that is right proves that an object is, at a destination with this profile."""
-    is_own = profile.etag_of_parts if len(thing.part_md5) > 1 else profile.etag_is_md5
-    return profile.is_intact and profile.checks_md5 and is_own
 
 
 def _length(thing: Object, number: int) -> int:
     return min(thing.part_bytes, thing.bytes - (number - 1) * thing.part_bytes)
 
 
-def expected_etag(thing: Object) -> str:
-    """Return the ETag that an object has where ETags are what they are on S3."""
-    return thing.part_md5[0] if len(thing.part_md5) == 1 else etag_of_parts(thing.part_md5)
-
-
-def _next_name(key: str) -> str:
+def next_name(key: str) -> str:
     """Return another key for the same bytes: ``….warc.gz`` → ``…~2.warc.gz`` → ``…~3.warc.gz``."""
     folder, _, name = key.rpartition("/")
     stem, dot, suffix = name.partition(".warc.gz") if ".warc.gz" in name else name.rpartition(".")

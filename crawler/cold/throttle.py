@@ -7,15 +7,18 @@ import time
 
 
 class Throttle:
-    """At most so many bytes a second, 0 for no limit; bursts of a fifth of a second."""
+    """At most so many bytes a second, 0 for no limit; bursts of a fifth of a second. ``also`` is kept to as well."""
 
-    def __init__(self, rate: float = 0.0) -> None:
+    def __init__(self, rate: float = 0.0, also: Throttle | None = None) -> None:
         self._rate = rate
+        self._also = also
         self._free = time.monotonic()
         self._lock = threading.Lock()
 
     def take(self, count: int) -> None:
         """Wait until so many bytes may go."""
+        if self._also is not None:
+            self._also.take(count)
         if not self._rate:
             return
         with self._lock:

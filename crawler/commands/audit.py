@@ -47,7 +47,9 @@ def audit(
             code = 6 if found.is_damage else code or (3 if found.what == "unreadable" else 0)
             continue
         lost = sum(one.is_damage for one in since)
-        console.result(f"{found}: {f'{lost:,} copies missing or changed' if lost else 'every copy is as it was'}")
+        is_read = not any(one.what == "unreadable" for one in since)
+        verdict = f"{lost:,} copies missing or changed" if lost else "every copy is as it was"
+        console.result(f"{found}: {verdict if is_read else 'it could not be read to its end'}")
         since = []
     console.summary(exit_code=code, damaged=damaged)
     return code

@@ -77,7 +77,8 @@ def console_from(options: dict[str, Any]) -> Console:
 
 def _read_config(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
     path = Path(value) if value else _default_config()
-    if value is None and not path.is_file():
+    ctx.meta["outlast.config"] = path
+    if not path.is_file() and (value is None or ctx.info_name == "add"):  # what adds to a config may begin one
         return
     try:
         tables = tomllib.loads(path.read_text("utf-8"))

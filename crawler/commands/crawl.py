@@ -22,7 +22,7 @@ EXIT_CODES = """
 Exit status
   0  complete: everything the site admitted to is accounted for
   2  usage, or --into is a directory that is no collection of ours
-  3  finished, but some items failed or are parked
+  3  finished, but some items failed, are parked or are not pushed
   5  another run holds this collection
   6  a segment is damaged
   7  --limit or --max-time reached; the same command goes on
@@ -173,6 +173,25 @@ def options_of_a_crawl(function: Callable[..., Any]) -> Callable[..., Any]:
             ),
             click.option(
                 "--max-body", default="0", metavar="SIZE", help="Cut an answer off at this size. [default: none]"
+            ),
+            click.option(
+                "--push-to",
+                multiple=True,
+                metavar="NAME",
+                help="Copy each sealed segment to this destination while crawling; several are several copies.",
+            ),
+            click.option("--public-originals", is_flag=True, help="Let originals go to public destinations."),
+            click.option(
+                "--delete-local",
+                is_flag=True,
+                help="Remove segments from this machine once enough owners have them, proven.",
+            ),
+            click.option(
+                "--copies",
+                type=click.IntRange(1),
+                default=2,
+                show_default=True,
+                help="How many distinct owners are enough.",
             ),
             click.option(
                 "--disk-reserve",

@@ -41,12 +41,12 @@ def pull(
     from crawler.cold.destination import from_url  # noqa: PLC0415
     from crawler.cold.pull import Wish  # noqa: PLC0415
     from crawler.cold.pull import pull as fetch  # noqa: PLC0415
-    from crawler.cold.s3 import Store  # noqa: PLC0415
+    from crawler.cold.store import open_store  # noqa: PLC0415
 
     console = console_from(options)
     destination = from_url(url, endpoint=endpoint, region=region)
     wish = Wish(segments=patterns, tier=tier or "", days=days, patience=duration(wait))
-    with closing(Store(destination)) as store:
+    with closing(open_store(destination)) as store:
         pulled = fetch(store, destination.prefix, Path(into), wish, say=console.say)
     console.result(
         f"{into}: {pulled.segments:,} segments fetched ({size(pulled.bytes)}), {pulled.here_already:,} here already"

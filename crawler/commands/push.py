@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -15,12 +16,11 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from crawler.cold.destination import Destination
-    from crawler.cold.push import Outcome
+    from crawler.cold.push import Pushed
     from crawler.collection import Collection
 
-#: Seconds between looks at what a running crawl has sealed, and those that one destination that takes nothing may
-#: hold up the others meanwhile.
-FOLLOW_EVERY, AWHILE = 5.0, 20.0
+#: Seconds between two lines for programs that tell how far a destination is.
+TELL_EVERY = 2.0
 
 EXIT = """
 \b
@@ -43,7 +43,7 @@ Exit status
     multiple=True,
     required=True,
     metavar="WHERE",
-    help="s3://BUCKET/PREFIX, or the name of a [[destination]] of the config; several are several copies.",
+    help="s3://BUCKET/PREFIX, file:///PATH, or the name of a destination; several are several copies.",
 )
 @click.option(
     "--endpoint-url",
@@ -59,10 +59,10 @@ Exit status
 @click.option("--bwlimit", default="0", metavar="SIZE", help="At most so many bytes a second over all.")
 @click.option(
     "--read-back",
-    type=click.Choice(["auto", "full", "none"]),
+    type=click.Choice(["auto", "full", "sample", "none"]),
     default="auto",
     show_default=True,
-    help="Read copies back: where nothing else proves them, always, or never.",
+    help="Read copies back: where nothing else proves them, all, one in twenty beside, or none.",
 )
 @click.option(
     "--retry-for",
@@ -71,80 +71,78 @@ Exit status
     metavar="TIME",
     help="Ask a destination that takes nothing again for so long.",
 )
+@click.option("--public-originals", is_flag=True, help="Let originals go to public destinations.")
+@click.option("--delete-local", is_flag=True, help="Remove segments from this machine once enough owners have them.")
+@click.option(
+    "--copies",
+    type=click.IntRange(1),
+    default=2,
+    show_default=True,
+    help="How many distinct owners must have a segment, proven, before it may go.",
+)
+@click.option(
+    "--lock-compliance",
+    is_flag=True,
+    help="Yes, lock where the config says compliance: nobody, not even you, can delete it before its date.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be sent.")
 @common
 def push(
     directory: str, urls: tuple[str, ...], endpoints: tuple[str, ...], region: str | None, storage_class: str,
-    connections: int, bwlimit: str, read_back: Literal["auto", "full", "none"], retry_for: str, dry_run: bool,
-    follow: bool,
+    connections: int, bwlimit: str, read_back: Literal["auto", "full", "sample", "none"], retry_for: str,
+    follow: bool, public_originals: bool, delete_local: bool, copies: int, lock_compliance: bool, dry_run: bool,
     **options: Any,
 ) -> int:  # fmt: skip
     """Copy the collection in DIRECTORY to every destination and prove each copy. Killed or cut off, the same command
     goes on: only what is not there is sent. Credentials and CA bundle come from the usual AWS variables.
     """
     from crawler.collection import Collection  # noqa: PLC0415 - not for --help
-    from crawler.errors import UsageError  # noqa: PLC0415
+    from crawler.commands.destinations import named  # noqa: PLC0415
 
     console = console_from(options)
     collection = Collection.open(Path(directory))
-    destinations = _destinations(urls, endpoints, region, storage_class)
-    if len({one.name for one in destinations}) < len(destinations):
-        raise UsageError("Two destinations are the same place; that would be one copy.")
+    destinations = named(urls, endpoints, region, storage_class)
+    _check_locks(destinations, console, is_sure=lock_compliance)
     if dry_run:
         return _plan(collection, len(destinations), console)
-    from crawler.cold.push import Order  # noqa: PLC0415 - boto3 is slow to import
+    from crawler.cold.push import Hearing, Order  # noqa: PLC0415 - boto3 is slow to import
     from crawler.cold.push import push as carry_out  # noqa: PLC0415
 
     bars = _Bars(console)
     order = Order(
-        connections=connections, rate=byte_count(bwlimit), read_back=read_back, patience=duration(retry_for)
+        connections=connections, rate=byte_count(bwlimit), read_back=read_back, patience=duration(retry_for),
+        follow=follow, public_originals=public_originals, delete_local=delete_local, copies=copies,
     )  # fmt: skip
     try:
-        while True:
-            runs = follow and collection.is_locked()
-            # While more is sealed, what finds it again would be out of date at once.
-            outcomes = carry_out(
-                collection, destinations, replace(order, patience=min(order.patience, AWHILE)) if runs else order,
-                with_finders=not runs, progress=bars.show, say=console.say,
-            )  # fmt: skip
-            if not runs:
-                break
-            time.sleep(FOLLOW_EVERY)
+        pushed = carry_out(collection, destinations, order, Hearing(bars.show, bars.say))
     finally:
         bars.close()
-    return _tell(outcomes, console)
+    return _tell(pushed, console)
 
 
-def _destinations(
-    urls: tuple[str, ...], endpoints: tuple[str, ...], region: str | None, storage_class: str
-) -> list[Destination]:
-    """Return what ``--to`` names: destinations of the configuration by their names, others by their URLs."""
-    from crawler.cold.destination import from_tables, from_url  # noqa: PLC0415 - not for --help
+def _check_locks(destinations: list[Destination], console: Console, *, is_sure: bool) -> None:
+    """Say until when what is locked stays; a lock that nobody can undo must be asked for twice."""
+    from datetime import UTC, datetime, timedelta  # noqa: PLC0415
+
     from crawler.errors import UsageError  # noqa: PLC0415
 
-    tables = click.get_current_context().meta.get("outlast.tables", {})
-    named = from_tables(tables.get("destination", []))
-    count = sum("://" in url for url in urls)
-    if len(endpoints) not in {0, 1, count}:
-        raise UsageError("Give one --endpoint-url for all s3:// destinations, or one for each.")
-    places = iter(endpoints if len(endpoints) == count else [*(endpoints or (None,))] * count)
-    found = []
-    for url in urls:
-        if "://" in url:
-            found.append(from_url(url, endpoint=next(places), region=region, storage_class=storage_class))
-        elif url in named:
-            found.append(named[url])
-        else:
-            known = f"there are: {', '.join(named)}" if named else "the config has none"
-            raise UsageError(f"There is no destination {url!r}; {known}. Or write s3://BUCKET/PREFIX.")
-    return found
+    for one in destinations:
+        if one.lock == "compliance" and not is_sure:
+            raise UsageError(
+                f"{one.name} locks for compliance: nobody could delete anything there for {one.lock_days} days, "
+                "whoever asks for it. If that is what you want, say --lock-compliance as well."
+            )
+        if one.lock:
+            until = datetime.now(UTC) + timedelta(days=one.lock_days)
+            console.say(f"{one.name}: segments are locked ({one.lock}) until {until:%Y-%m-%d}.")
 
 
 def _plan(collection: Collection, copies: int, console: Console) -> int:
     """Say what a push would send to destinations that have nothing yet."""
-    from crawler.cold.objects import finders, segments  # noqa: PLC0415
+    from crawler.cold.objects import Catalogue  # noqa: PLC0415
 
-    things = [*segments(collection), *finders(collection)]
+    catalogue = Catalogue(collection)
+    things = [*catalogue.segments(), *catalogue.finders()]
     count, whole = len(things), sum(one.bytes for one in things)
     requests = sum(len(one.part_md5) + (2 if len(one.part_md5) > 1 else 0) for one in things)
     console.result(f"{count:,} objects, {size(whole)}, {requests:,} requests to each of {copies} destinations")
@@ -152,13 +150,14 @@ def _plan(collection: Collection, copies: int, console: Console) -> int:
     return 0
 
 
-def _tell(outcomes: list[Outcome], console: Console) -> int:
+def _tell(pushed: Pushed, console: Console) -> int:
     code = 0
-    for one in outcomes:
+    for one in pushed.destinations:
         is_whole = not (one.missing or one.unproven or one.error or one.refused)
         told = f"{one.proven:,} proven, {size(one.bytes)}"
         told += f", {one.unproven:,} there but not proven" if one.unproven else ""
         told += f", {one.missing:,} not there" if one.missing else ""
+        told += f", {one.withheld:,} withheld as strangers may read there" if one.withheld else ""
         console.result(f"{one.destination}: {told}")
         for thing, why in one.refused.items():
             console.result(f"  {thing}: {why}")
@@ -168,24 +167,41 @@ def _tell(outcomes: list[Outcome], console: Console) -> int:
         code = max(code, 0 if is_whole else 3)
         console.event(
             "destination", name=one.destination, proven=one.proven, unproven=one.unproven, missing=one.missing,
-            bytes=one.bytes, refused=one.refused, error=str(one.error) if one.error else None,
+            withheld=one.withheld, bytes=one.bytes, refused=one.refused, error=str(one.error) if one.error else None,
             profile=one.profile.facts() if one.profile else None,
         )  # fmt: skip
-    console.summary(exit_code=code, destinations=len(outcomes), proven=sum(one.proven for one in outcomes))
+    if pushed.deleted:
+        console.result(
+            f"{pushed.deleted:,} segments ({size(pushed.deleted_bytes)}) went from here; they are elsewhere."
+        )
+    console.summary(
+        exit_code=code, destinations=len(pushed.destinations), proven=sum(one.proven for one in pushed.destinations),
+        segments=pushed.segments, deletable=pushed.deletable, deleted=pushed.deleted,
+        deleted_bytes=pushed.deleted_bytes,
+    )  # fmt: skip
     return code
 
 
 class _Bars:
-    """A bar a destination on a terminal; nothing elsewhere, where the outcome is enough."""
+    """A bar a destination on a terminal, lines for programs; nothing elsewhere, where the outcome is enough."""
 
     def __init__(self, console: Console) -> None:
+        self._console = console
         self._shown = not console.quiet and is_terminal()
         self._bars: dict[str, tqdm[Any]] = {}
+        self._told: dict[str, float] = {}
+        self._lock = Lock()
 
     def show(self, name: str, sent: int, whole: int) -> None:
         """Take in how far a destination is."""
-        if not self._shown:
-            return
+        with self._lock:
+            if self._console.json and time.monotonic() - self._told.get(name, 0.0) >= TELL_EVERY:
+                self._told[name] = time.monotonic()
+                self._console.event("progress", name=name, sent=sent, bytes=whole)
+            if self._shown:
+                self._draw(name, sent, whole)
+
+    def _draw(self, name: str, sent: int, whole: int) -> None:
         from tqdm import tqdm  # noqa: PLC0415
 
         if name not in self._bars:
@@ -193,8 +209,17 @@ class _Bars:
                 desc=name, total=whole, unit="B", unit_scale=True, position=len(self._bars), dynamic_ncols=True
             )
         bar = self._bars[name]
+        bar.total = whole
         bar.n = min(sent, whole)
         bar.refresh()
+
+    def say(self, text: str) -> None:
+        """Say something above the bars."""
+        self._console.event("note", text=text)
+        if self._bars and not self._console.quiet:
+            next(iter(self._bars.values())).write(text, file=sys.stderr)
+        else:
+            self._console.say(text)
 
     def close(self) -> None:
         """Leave the bars as they stand."""

@@ -15,6 +15,7 @@ import msgspec
 from tqdm import tqdm
 
 from crawler.collection import Collection, default_root, is_vacant
+from crawler.commands import pushing
 from crawler.commands.console import Console, is_terminal, size
 from crawler.commands.crawl import PER_RUN
 from crawler.commands.status import MOST_NAMED, claim_line, coverage_facts, coverage_lines, note_line, trouble
@@ -62,6 +63,7 @@ class Order:
 def carry_out(order: Order, console: Console) -> int:
     """Run a crawl to its end and return the exit code."""
     config = replace(order.config, user_agent=user_agent(order.config))
+    pushing.check(config)
     Scope(
         hosts=frozenset(), include=config.include, exclude=config.exclude
     )  # a bad pattern is said before anything is asked
@@ -71,11 +73,17 @@ def carry_out(order: Order, console: Console) -> int:
         log_to(collection)
         _adopt(order, collection, console)
         frontier = SqliteFrontier(collection.frontier)
+        config = _remembered(frontier, config)
+        beside = pushing.Pushing(collection, config, console) if config.push_to else None
         try:
-            report = _run(order, collection, frontier, config, site, console)
+            report = _run(order, collection, frontier, config, site, console, beside)
+        except BaseException:
+            if beside:
+                beside.stop()
+            raise
         finally:
             frontier.close()
-    return _tell(report, collection, console)
+    return _tell(report, collection, console, beside)
 
 
 def _open(root: Path, order: Order, config: Config, console: Console) -> tuple[Collection, Site | None]:
@@ -116,15 +124,15 @@ def _adopt(order: Order, collection: Collection, console: Console) -> None:
 
 
 def _run(
-    order: Order, collection: Collection, frontier: SqliteFrontier, config: Config, site: Site | None, console: Console
-) -> Report:
-    config = _remembered(frontier, config)
+    order: Order, collection: Collection, frontier: SqliteFrontier, config: Config, site: Site | None,
+    console: Console, beside: pushing.Pushing | None,
+) -> Report:  # fmt: skip
     collection.add_templates(order.templates)
     marker = collection.marker
     swept = [Template.of(text).url(0) for text in marker.templates]
     config = replace(config, listed_hosts=tuple(sorted({host_of(u) for u in (*order.urls, *marker.seeds, *swept)})))
     seed = replace(order.seed, url=marker.seed, since=marker.since, until=marker.until, options=marker.options)
-    view = _Progress(console)
+    view = _Progress(console, beside)
     supervisor = Supervisor(
         collection, frontier, config, seed, get(marker.platform, collection.spider_file), reparse=order.reparse,
         progress=view.show,
@@ -194,8 +202,9 @@ def _remembered(frontier: SqliteFrontier, config: Config) -> Config:
 class _Progress:
     """A tqdm bar on a terminal, one plain line every half minute elsewhere."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, beside: pushing.Pushing | None) -> None:
         self._console = console
+        self._beside = beside
         self._bar: tqdm[Any] | None = None
         self._last = time.monotonic()
 
@@ -218,7 +227,7 @@ class _Progress:
             self._last = time.monotonic()
             self._console.say(
                 f"{stats.done:,} of {known:,} known done, {size(stats.bytes)}, {stats.queued:,} queued, "
-                f"{stats.parked + stats.failed:,} failed or parked, {seconds:.0f} s"
+                f"{stats.parked + stats.failed:,} failed or parked, {seconds:.0f} s{self._pushed()}"
             )
 
     def _draw(self, stats: Stats, known: int) -> None:
@@ -227,8 +236,12 @@ class _Progress:
         self._bar.total = known
         self._bar.n = stats.done
         waits = f", {stats.parked + stats.failed} failed or parked" if stats.parked + stats.failed else ""
-        self._bar.set_postfix_str(f"{size(stats.bytes)}{waits}", refresh=False)
+        self._bar.set_postfix_str(f"{size(stats.bytes)}{waits}{self._pushed()}", refresh=False)
         self._bar.refresh()
+
+    def _pushed(self) -> str:
+        line = self._beside.line() if self._beside else ""
+        return f", {line}" if line else ""
 
     def close(self) -> None:
         """Leave the bar as it stands."""
@@ -236,7 +249,7 @@ class _Progress:
             self._bar.close()
 
 
-def _tell(report: Report, collection: Collection, console: Console) -> int:
+def _tell(report: Report, collection: Collection, console: Console, beside: pushing.Pushing | None) -> int:
     """Say how it ended and return the exit code."""
     stats = report.stats
     unfinished = stats.failed + stats.parked + stats.blocked
@@ -252,6 +265,8 @@ def _tell(report: Report, collection: Collection, console: Console) -> int:
     told = (*map(claim_line, report.claims), *(note_line(*one) for one in report.heard[:MOST_NAMED]))
     for note in (*told, *report.notes, *trouble(stats)):
         console.say(note)
+    not_pushed = beside.finish() if beside else 0
+    code = code or not_pushed
     if error:
         console.say(f"archive: {error}")
     elif code == 0:
@@ -262,6 +277,7 @@ def _tell(report: Report, collection: Collection, console: Console) -> int:
         queued=stats.queued, failed=stats.failed, parked=stats.parked, excluded=stats.excluded, attempts=stats.attempts,
         recovered=report.recovered, segments=[p.name for p in collection.sealed_segments()],
         seconds=round(report.seconds, 3), error=str(error) if error else None, directory=str(collection.root),
+        pushed=beside.destinations if beside else None,
     )  # fmt: skip
     return code
 

@@ -99,6 +99,9 @@ class Proxy:
         if what == "full":
             await _drain(reader, length)
             return await _say(writer, 500, "InternalError", "no space left on device")
+        if what == "denied":
+            await _drain(reader, length)
+            return await _say(writer, 403, "AccessDenied", "This account is suspended.")
         if what == "expired":
             await _drain(reader, length)
             return await _say(writer, 400, "ExpiredToken", "The provided token has expired.")
