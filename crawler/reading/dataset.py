@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from crawler.collection import Collection
 
-#: Version of ``dataset.sql``; another one is made anew.
-SCHEMA = 1
+#: Version of the tables in ``dataset.sql``; others are made anew.
+SCHEMA = 2
 #: Classes of segments that say nothing to the public.
 _UNREAD = frozenset({SegmentClass.ATTEMPTS.value, SegmentClass.RESTRICTED.value})
 #: Table → columns that the hash of a version settles; the others are those of the newest capture.
@@ -60,7 +60,7 @@ class Updated:
 
 
 class Dataset:
-    """The dataset of a collection. ``update`` brings it up to date; ``db`` reads it (see the views of dataset.sql)."""
+    """The dataset of a collection. ``update`` brings it up to date; ``db`` reads it (see views.sql)."""
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
@@ -169,8 +169,7 @@ class Dataset:
             db.execute("PRAGMA synchronous = NORMAL")
             with db:
                 db.execute("BEGIN IMMEDIATE")
-                if db.execute("PRAGMA user_version").fetchone()[0] != SCHEMA:
-                    _make(db)
+                _make(db)
         except sqlite3.OperationalError as e:
             raise UsageError(f"{self.path} cannot be written: {e}.") from e
         except sqlite3.DatabaseError as e:
@@ -214,14 +213,25 @@ def reader_of(collection: Collection) -> str:
 
 
 def _make(db: sqlite3.Connection) -> None:
-    """Make the tables anew."""
-    for kind in ("view", "trigger", "table"):
+    """Make the tables anew where they are of another version, the views where they are other ones."""
+    views = _script("views.sql")
+    told = hashlib.sha256(views.encode()).hexdigest()
+    is_known = db.execute("PRAGMA user_version").fetchone()[0] == SCHEMA
+    if is_known and db.execute("SELECT value FROM meta WHERE name = 'views'").fetchone()[0] == told:
+        return
+    for kind in ("view",) if is_known else ("view", "trigger", "table"):
         for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = ?", (kind,)).fetchall():
             if not name.startswith(("sqlite_", "post_text_")):
                 db.execute(f"DROP {kind} IF EXISTS {name}")
-    for statement in _statements((files("crawler.reading") / "dataset.sql").read_text("utf-8")):
-        db.execute(statement)
+    for script in (views,) if is_known else (_script("dataset.sql"), views):
+        for statement in _statements(script):
+            db.execute(statement)
+    db.execute("INSERT OR REPLACE INTO meta VALUES ('views', ?)", (told,))
     db.execute(f"PRAGMA user_version = {SCHEMA}")
+
+
+def _script(name: str) -> str:
+    return (files("crawler.reading") / name).read_text("utf-8")
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -6,8 +6,6 @@ payload of its original.
 
 from __future__ import annotations
 
-import io
-import mmap
 import re
 import tempfile
 from contextlib import contextmanager
@@ -16,21 +14,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
-import orjson
-
 from crawler.capture.decode import headers_of, response_from
 from crawler.collection import OPEN_SUFFIX
 from crawler.errors import NotHere
 from crawler.framing import Head, ResponseParser
 from crawler.model import Body, Capture, Digests, Fetch, Outcome
+from crawler.warc.lookup import captures
 from crawler.warc.reader import DistantBlock, RawRecord, Torn, read_at
-from crawler.warc.surt import surt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from crawler.collection import Collection
     from crawler.response import CaptureResponse
+    from crawler.warc.lookup import Line
 
     Remote = Callable[[str, int, int], bytes]
 
@@ -101,41 +98,27 @@ class Shelf:
     def original(self, revisit: RawRecord) -> Place | None:
         """Return where the answer stands that a revisit refers to, by the indexes of the collection."""
         stamp = re.sub(r"\D", "", revisit.get("WARC-Refers-To-Date"))[:14]
-        key = f"{surt(revisit.get('WARC-Refers-To-Target-URI'))} {stamp} ".encode()
-        digest = revisit.get("WARC-Payload-Digest")
-        for path in sorted(self._collection.indexes.glob("*.cdxj")):
-            for line in lines_at(path, key):
-                facts = orjson.loads(line[len(key) :])
-                if facts.get("mime") != "warc/revisit" and facts.get("digest") == digest:
-                    return Place(facts["filename"], int(facts["offset"]), int(facts["length"]))
+        for index in sorted(self._collection.indexes.glob("*.cdxj")):
+            for line in captures(index, revisit.get("WARC-Refers-To-Target-URI")):
+                if line.stamp == stamp and self._is(line, revisit.get("WARC-Refers-To")):
+                    return Place(line.segment, line.offset, line.length)
         return None
+
+    def _is(self, line: Line, identity: str) -> bool:
+        """Say whether a capture is the record with an id, as far as its segment is on this machine."""
+        path = self.path(line.segment)
+        if path is None:
+            return line.mime != "warc/revisit"
+        try:
+            return read_at(path, line.offset).id == identity
+        except Torn:
+            return False
 
     def locate(self, revisit: RawRecord) -> tuple[Path, int] | None:
         """Return file and offset of the answer that a revisit refers to, None where it is not on this machine."""
         found = self.original(revisit)
         path = self.path(found.segment) if found else None
         return (path, found.offset) if found and path else None
-
-
-def lines_at(path: Path, start: bytes) -> Iterator[bytes]:
-    """Yield the lines of a sorted file that begin with ``start``, by bisection."""
-    with path.open("rb") as file:
-        size = file.seek(0, io.SEEK_END)
-        if not size:
-            return
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-            low, high = 0, size
-            while low < high:
-                middle = text.rfind(b"\n", 0, (low + high) // 2) + 1
-                end = text.find(b"\n", middle) + 1 or size
-                if text[middle : min(end, middle + len(start))] < start:
-                    low = end
-                else:
-                    high = middle
-            while low < size and text[low : low + len(start)] == start:
-                end = text.find(b"\n", low) + 1 or size
-                yield text[low:end]
-                low = end
 
 
 @dataclass(frozen=True, slots=True)

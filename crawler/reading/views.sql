@@ -1,0 +1,63 @@
+-- What people read: the newest version of each thing, with the record it stands in. Made anew where this file changed.
+
+CREATE VIEW warc AS
+SELECT record.number, segment.name AS warc_file, offset AS warc_offset, length AS warc_length, id AS warc_record_id
+FROM record JOIN segment ON segment.number = record.segment;
+
+CREATE VIEW accounts AS
+SELECT one.number, id, username, name, bio, bio_html, url, created_from AS created_at, created_until, avatar, banner,
+    badges, counters, extra,
+    (SELECT count(*) FROM account AS other WHERE other.thing = one.thing AND other.rank = one.rank) AS versions,
+    first_seen AS first_captured_at, last_seen AS captured_at, source_url,
+    warc_file, warc_offset, warc_length, warc_record_id
+FROM account AS one JOIN warc ON warc.number = one.record
+WHERE NOT EXISTS (
+    SELECT 1 FROM account AS other
+    WHERE other.thing = one.thing AND (other.rank, other.last_seen, other.hash) > (one.rank, one.last_seen, one.hash)
+);
+
+CREATE VIEW posts AS
+SELECT one.number, id, kind, author, author_name, created_from AS created_at, created_until, text, html, url,
+    in_reply_to, repost_of, media, links, mentions, hashtags, counters, sensitive, deleted, extra,
+    (SELECT count(*) FROM post AS other WHERE other.thing = one.thing AND other.rank = one.rank) AS versions,
+    first_seen AS first_captured_at, last_seen AS captured_at, source_url,
+    warc_file, warc_offset, warc_length, warc_record_id
+FROM post AS one JOIN warc ON warc.number = one.record
+WHERE NOT EXISTS (
+    SELECT 1 FROM post AS other
+    WHERE other.thing = one.thing AND (other.rank, other.last_seen, other.hash) > (one.rank, one.last_seen, one.hash)
+);
+
+-- The file behind each URL: the newest whole one, with what is known of its bytes and the record that holds them.
+CREATE VIEW held AS
+SELECT asked.url, asked.moved_to, asked.truncated, asked.sha256, bytes.mime, bytes.size, bytes.width, bytes.height,
+    bytes.seconds, bytes.taken_at, bytes.record
+FROM file AS asked LEFT JOIN file AS bytes ON bytes.number = (
+    SELECT number FROM file WHERE sha256 = asked.sha256 AND asked.sha256 != '' ORDER BY size = 0, number LIMIT 1
+)
+WHERE asked.number = (
+    SELECT number FROM file WHERE url = asked.url ORDER BY truncated != '', last_seen DESC, number DESC LIMIT 1
+);
+
+CREATE VIEW media_files AS
+SELECT one.number, one.id, one.kind, one.variant, one.post, one.account, one.title, one.url, here.mime, here.sha256,
+    here.size, here.width, here.height, here.seconds, here.taken_at, here.truncated, one.extra,
+    one.first_seen AS first_captured_at, one.last_seen AS captured_at, one.source_url,
+    file.warc_file, file.warc_offset, file.warc_length, file.warc_record_id,
+    said.warc_file AS said_warc_file, said.warc_offset AS said_warc_offset, said.warc_record_id AS said_warc_record_id
+FROM media AS one JOIN warc AS said ON said.number = one.record
+LEFT JOIN held AS first ON first.url = one.fetched
+LEFT JOIN held AS second ON second.url = first.moved_to AND first.moved_to != ''
+LEFT JOIN held AS here ON here.url = CASE WHEN second.url IS NULL OR second.moved_to = '' THEN
+    coalesce(second.url, first.url) ELSE second.moved_to END
+LEFT JOIN warc AS file ON file.number = here.record;
+
+-- What was said before: earlier versions of posts, as far as they were captured.
+CREATE VIEW versions AS
+SELECT one.number, one.id, one.kind, one.text, one.html, one.media, one.links, one.extra, one.first_seen AS first_captured_at,
+    one.last_seen AS captured_at, one.source_url, warc_file, warc_offset, warc_length, warc_record_id
+FROM post AS one JOIN warc ON warc.number = one.record
+WHERE EXISTS (
+    SELECT 1 FROM post AS other WHERE other.thing = one.thing AND other.rank = one.rank
+    AND (other.last_seen, other.hash) > (one.last_seen, one.hash)
+);
