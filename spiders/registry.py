@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 BUILT_IN = {
     "atproto": "spiders.atproto:AtprotoSpider",
+    "bitchute": "spiders.videos:BitchuteSpider",
     "facebook": "spiders.closed:FacebookSpider",
     "flaskbb": "spiders.forums:FlaskbbSpider",
     "gab": "spiders.mastodon:GabSpider",
@@ -35,6 +36,7 @@ BUILT_IN = {
     "linkedin": "spiders.closed:LinkedInSpider",
     "mastodon": "spiders.mastodon:MastodonSpider",
     "mediawiki": "spiders.mediawiki:MediaWikiSpider",
+    "odysee": "spiders.videos:OdyseeSpider",
     "parler": "spiders.parler:ParlerSpider",
     "peertube": "spiders.peertube:PeertubeSpider",
     "phpbb": "spiders.forums:PhpbbSpider",
@@ -42,6 +44,7 @@ BUILT_IN = {
     "pleroma": "spiders.mastodon:PleromaSpider",
     "proboards": "spiders.forums:ProboardsSpider",
     "reddit": "spiders.reddit:RedditSpider",
+    "rumble": "spiders.rumble:RumbleSpider",
     "smf": "spiders.forums:SmfSpider",
     "threads": "spiders.closed:ThreadsSpider",
     "tiktok": "spiders.closed:TikTokSpider",

@@ -27,12 +27,15 @@ class StreamSpider(PageSpider):
         LISTINGS, POSTS, PAGES, REQUISITES, STREAMS, ORIGINALS, SEGMENTS, EXTRAS,
     )  # fmt: skip
 
+    #: Sent with requests for playlists and pieces.
+    stream_headers: ClassVar[tuple[tuple[str, str], ...]] = ()
+
     def stream(self, url: str, response: CaptureResponse, *, deep: int = 1) -> Iterator[Fetch]:
         """Yield the fetch of a playlist; what it names is read when it comes."""
         if url:
             yield self.fetch(
                 url, lane=STREAMS, parent=response, callback=self.parse_stream, covers=("stream", url),
-                cursor={"level": deep}, day=response.fetch.day,
+                cursor={"level": deep}, day=response.fetch.day, headers=self.stream_headers,
             )  # fmt: skip
 
     def parse_stream(self, response: CaptureResponse) -> Iterator[Yield]:
@@ -50,5 +53,6 @@ class StreamSpider(PageSpider):
                 yield from self.stream(url, response, deep=level(response) + 1)
         for url in found.files:
             yield self.fetch(
-                url, lane=SEGMENTS, parent=response, covers=("segment", url), day=response.fetch.day
+                url, lane=SEGMENTS, parent=response, covers=("segment", url), day=response.fetch.day,
+                headers=self.stream_headers,
             )  # fmt: skip

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from crawler.replicas.exchange import Request
 
-_MOST, _DEPTH, _BUDGET = 100, 3, 50
+_MOST, _DEPTH, _BUDGET = 100, 3, 100
 _SHORT = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 #: Bytes of the one file that is too large to hold.
 _LARGE = 6 << 20
@@ -84,7 +84,7 @@ class PeertubeSite(PlatformSite):
         "old": "a server of 2022: paths in place of URLs, no storyboards, no count of comments",
         "closed": "the API is for members; the sitemap and the pages are not",
         "nosearch": "the search is an error",
-        "limited": "fifty requests of the API in a second, and no more",
+        "limited": "a hundred requests of the API in a second, and no more",
         "repeat": "past its end a list repeats its last page, and its total is a guess",
     }
 
