@@ -107,13 +107,10 @@ class AtprotoSpider(PageSpider):
         yield self.fetch(seed.url, lane=PAGES, callback=self.parse_page, covers=("page", seed.url))
         yield self.fetch(urljoin(seed.url, DESCRIBE), lane=LISTINGS, sweep=True)
         if whose := items.did({"did": urlsplit(seed.url).path.strip("/")}, "did"):
-            yield self._profile(whose, None)
+            yield self.profile(whose, seed.url, None)
         else:
-            asked = with_query(self._xrpc("sync.listRepos"), limit=ACCOUNTS_PAGE)
+            asked = xrpc(seed.url, "sync.listRepos", limit=ACCOUNTS_PAGE)
             yield self.fetch(asked, lane=LISTINGS, callback=self.parse_accounts)
-
-    def _xrpc(self, method: str, **parameters: object) -> str:
-        return with_query(urljoin(self.seed.url, f"/xrpc/com.atproto.{method}"), **parameters)
 
     # Accounts
 
@@ -123,19 +120,21 @@ class AtprotoSpider(PageSpider):
         for one in found:
             whose = items.did(one, "did")
             if whose and one.get("active") is False:
-                yield self._left_out(whose, text(one, "status")[:40] or "not active", response)
+                yield self.left_out(whose, text(one, "status")[:40] or "not active", response)
             elif whose:
-                yield self._profile(whose, response)
+                yield self.profile(whose, response.url, response)
         if found and (cursor := text(response.data(), "cursor")):
             url = with_query(response.url, cursor=cursor)
             following = self.fetch(url, lane=LISTINGS, parent=response, callback=self.parse_accounts)
             yield from turn(response, [text(one, "did") for one in found], following)
 
-    def _left_out(self, whose: str, why: str, response: CaptureResponse) -> Covered:
+    def left_out(self, whose: str, why: str, response: CaptureResponse) -> Covered:
+        """Say that an account is not taken, and why."""
         return Covered(kind="account", id=whose, standing=Standing.EXCLUDED, reason=why, url=response.url)
 
-    def _profile(self, whose: str, parent: CaptureResponse | None) -> Fetch:
-        url = self._xrpc("repo.getRecord", repo=whose, collection=items.PROFILE, rkey="self")
+    def profile(self, whose: str, server: str, parent: CaptureResponse | None) -> Fetch:
+        """Return the fetch of what an account says of itself, from its data server; the rest follows."""
+        url = xrpc(server, "repo.getRecord", repo=whose, collection=items.PROFILE, rkey="self")
         return self.fetch(
             url, lane=ACCOUNTS, parent=parent, callback=self.parse_profile, cursor={"did": whose},
             covers=("account", whose) if parent is None else None, sweep=True,
@@ -145,7 +144,7 @@ class AtprotoSpider(PageSpider):
         """Read what an account says of itself, which may be nothing; then ask who it is, and what it has."""
         whose, said = str((response.fetch.cursor or {}).get("did", "")), at(response.data(), "value")
         if (why := text(response.data(), "error")) in _GONE:
-            yield self._left_out(whose, why, response)
+            yield self.left_out(whose, why, response)
             return
         if response.status in {401, 403}:
             told = (
@@ -161,10 +160,10 @@ class AtprotoSpider(PageSpider):
             "at": text(said, "createdAt")[:64],
         }  # fmt: skip
         for blob, name, _ in items.blobs(said):
-            profile[name] = self._blob(whose, text(blob, "ref", "$link"))
+            profile[name] = xrpc(response.url, "sync.getBlob", did=whose, cid=text(blob, "ref", "$link"))
         cursor = {"did": whose, "profile": profile}
         yield self.fetch(
-            self._xrpc("repo.describeRepo", repo=whose), lane=ACCOUNTS, parent=response,
+            xrpc(response.url, "repo.describeRepo", repo=whose), lane=ACCOUNTS, parent=response,
             callback=self.parse_description, cursor=cursor, covers=("account", whose),
         )  # fmt: skip
 
@@ -173,12 +172,12 @@ class AtprotoSpider(PageSpider):
         asked, said = response.fetch.cursor or {}, response.data()
         whose, handle, listed = str(asked.get("did", "")), text(said, "handle")[:256], at(said, "collections")
         yield items.account_of(whose, handle, asked.get("profile", {}), response, self.name)
-        if app := self.seed.options.get("app"):
-            yield self._shown(f"{app}/profile/{whose}", response)
+        if app := self.app():
+            yield self.shown(f"{app}/profile/{whose}", response)
         names = [one for one in listed if isinstance(one, str)][:100] if isinstance(listed, list) else []
         cursor = {"did": whose, "handle": handle, "collections": [one[:320] for one in names]}
         yield self.fetch(
-            self._xrpc("sync.getRepo", did=whose), lane=POSTS, parent=response, callback=self.parse_repository,
+            xrpc(response.url, "sync.getRepo", did=whose), lane=POSTS, parent=response, callback=self.parse_repository,
             cursor=cursor, covers=("repository", whose), sweep=True,
         )  # fmt: skip
 
@@ -189,7 +188,7 @@ class AtprotoSpider(PageSpider):
         asked = response.fetch.cursor or {}
         whose, why = str(asked.get("did", "")), text(response.data(), "error") if response.status != 200 else ""
         if why in _GONE:
-            yield self._left_out(whose, why, response)
+            yield self.left_out(whose, why, response)
         elif response.status != 200:
             told = f"Repositories are closed to strangers (HTTP {response.status}); records are listed instead."
             yield Note(text=told, url=response.url)
@@ -206,7 +205,7 @@ class AtprotoSpider(PageSpider):
     def _records(self, whose: str, name: str, response: CaptureResponse) -> Fetch:
         until = Window.of(self.seed).until
         first = items.tid(until) if until and name in {items.POST, items.REPOST} else None
-        url = self._xrpc("repo.listRecords", repo=whose, collection=name, limit=RECORDS_PAGE, cursor=first)
+        url = xrpc(response.url, "repo.listRecords", repo=whose, collection=name, limit=RECORDS_PAGE, cursor=first)
         cursor = {"handle": (response.fetch.cursor or {}).get("handle", "")}
         return self.fetch(url, lane=POSTS, parent=response, callback=self.parse_records, cursor=cursor)
 
@@ -235,18 +234,26 @@ class AtprotoSpider(PageSpider):
         if collection in {items.POST, items.REPOST}:
             handle = str((response.fetch.cursor or {}).get("handle", ""))
             yield items.post_of(uri, cid, record, response, self.name, handle)
-            if collection == items.POST and (app := self.seed.options.get("app")):
-                yield self._shown(f"{app}/profile/{whose}/post/{key}", response, day(when))
+            if collection == items.POST and (app := self.app()):
+                yield self.shown(f"{app}/profile/{whose}/post/{key}", response, day(when))
         for blob, name, shows in items.blobs(record):
-            kind, url = items.kind_of(blob, name), self._blob(whose, text(blob, "ref", "$link"))
+            kind = items.kind_of(blob, name)
+            url = xrpc(response.url, "sync.getBlob", did=whose, cid=text(blob, "ref", "$link"))
             lane = {"image": IMAGES, "avatar": EXTRAS, "banner": EXTRAS, "preview": EXTRAS}.get(kind, ORIGINALS)
             yield items.media_of(blob, kind, shows, url, uri, response, self.name)
             yield self.fetch(url, lane=lane, parent=response, covers=(kind, url), day=day(when))
 
-    def _blob(self, whose: str, cid: str) -> str:
-        return self._xrpc("sync.getBlob", did=whose, cid=cid)
+    def app(self) -> str:
+        """Return the app view at which people look at what is here; empty where none is named."""
+        return self.seed.options.get("app", "")
 
-    def _shown(self, url: str, response: CaptureResponse, of_day: str | None = None) -> Fetch:
+    def shown(self, url: str, response: CaptureResponse, of_day: str | None = None) -> Fetch:
+        """Return the fetch of a page for people."""
         return self.fetch(
             url, lane=PAGES, parent=response, callback=self.parse_page, covers=("page", url), day=of_day
         )  # fmt: skip
+
+
+def xrpc(url: str, method: str, **parameters: object) -> str:
+    """Return where the server of a URL answers a method of ``com.atproto``."""
+    return with_query(urljoin(url, f"/xrpc/com.atproto.{method}"), **parameters)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 BUILT_IN = {
     "atproto": "spiders.atproto:AtprotoSpider",
     "bitchute": "spiders.videos:BitchuteSpider",
+    "bluesky": "spiders.bluesky:BlueskySpider",
     "facebook": "spiders.closed:FacebookSpider",
     "flaskbb": "spiders.forums:FlaskbbSpider",
     "gab": "spiders.mastodon:GabSpider",

@@ -82,6 +82,8 @@ class AtprotoSite(PlatformSite):
         self._repos: dict[str, Repo] = {}
         self._blobs: dict[tuple[str, str], tuple[bytes, str]] = {}
         self._cars: dict[str, bytes] = {}
+        #: Post → where its thread began.
+        self._roots: dict[str, dict[str, Any]] = {}
         for number in range(max(12, self.size // 8)):
             self._open(number)
         repos = list(self._repos.values())
@@ -103,11 +105,15 @@ class AtprotoSite(PlatformSite):
         number = (int(self._at.timestamp() * 1_000_000) + self._serial) << 10 | self._serial % 1024
         return "".join(_DIGITS[number >> 5 * place & 31] for place in range(12, -1, -1))
 
+    def named(self, name: str, number: int) -> str:
+        """Return the DID of an account."""
+        return f"did:plc:{name}"
+
     def _open(self, number: int) -> None:
         name = base64.b32encode(hashlib.sha256(f"{self.name}/{number}".encode()).digest())[:24].decode().lower()
         status, is_closed = _STATUS.get(number % 12, ""), number % 12 == 6
         handle = f"heron{number}.{'test' if not is_closed else PRIVATE}"
-        repo = Repo(f"did:plc:{name}", handle, self._at, status, is_closed)
+        repo = Repo(self.named(name, number), handle, self._at, status, is_closed)
         self._repos[repo.did] = repo
         if number % 12 == 10:
             return  # has no profile
@@ -128,7 +134,7 @@ class AtprotoSite(PlatformSite):
         data += b"" if repo.is_public else PRIVATE.encode()
         mime, cid = "video/mp4" if kind == "video" else "image/jpeg", Cid.of(_RAW, data)
         self._blobs[repo.did, str(cid)] = (data, mime)
-        url = _path("sync.getBlob", did=repo.did, cid=str(cid))
+        url = path("sync.getBlob", did=repo.did, cid=str(cid))
         self.books.file(kind, url, data, public=repo.is_public)
         return {"$type": "blob", "ref": cid, "mimeType": mime, "size": len(data)}
 
@@ -141,8 +147,8 @@ class AtprotoSite(PlatformSite):
         public = repo.is_public
         record: dict[str, Any] = {"text": self.says(public=public), "langs": ["en"]}
         if number % 3 == 1 and said:
-            above, root = said[self.rng.randrange(len(said))], said[0]
-            record["reply"] = {"root": root[1], "parent": above[1]}
+            above = said[self.rng.randrange(len(said))]
+            record["reply"] = {"root": self._roots.get(above[0], above[1]), "parent": above[1]}
         if number % 7 == 3 and said:
             record["embed"] = {
                 "$type": "app.bsky.embed.recordWithMedia", "record": {"record": said[-1][1]}, "media": self._pictures(repo, number),
@@ -159,6 +165,8 @@ class AtprotoSite(PlatformSite):
             record["facets"] = [{"index": {"byteStart": 0, "byteEnd": 3}, "features": features}]
         uri = self._write(repo, _POST, record)
         reference = {"uri": uri, "cid": str(Cid.of(_DAG_CBOR, _cbor(record)))}
+        if "reply" in record:
+            self._roots[uri] = record["reply"]["root"]
         kind = "reply" if "reply" in record else "post"
         self.books.add(kind, uri, item="Post", public=public, at=self._at.isoformat())
         if number % 5 == 2 and said:
@@ -178,7 +186,7 @@ class AtprotoSite(PlatformSite):
                 self.books.add("account", repo.did, item="Account", public=False)
                 self.books.listing("refused", 1, 1) if "old" in self.trap else None
                 continue
-            url = _path("repo.describeRepo", repo=repo.did)
+            url = path("repo.describeRepo", repo=repo.did)
             self.books.listing("profiles", 1, 1)
             if repo.is_closed:
                 self.books.add("account", repo.did, item="Account", public=False)
@@ -227,7 +235,7 @@ class AtprotoSite(PlatformSite):
         """Answer with a page of accounts, oldest first; its cursor is nobody's business."""
         asked = query(request)
         if not 1 <= whole(asked.get("limit"), 500) <= 1000:
-            return _error("InvalidRequest", "limit can not be greater than 1000")
+            return error("InvalidRequest", "limit can not be greater than 1000")
         listed = list(self._repos)
         before = asked.get("cursor", "").partition("::")[2]
         start = listed.index(before) + 1 if before in listed else 0
@@ -249,17 +257,17 @@ class AtprotoSite(PlatformSite):
         asked = query(request)
         repo = self._repos.get(asked.get("repo", ""))
         if repo is not None and repo.status and "old" in self.trap:
-            return _error(_ERRORS[repo.status], "not here")
+            return error(_ERRORS[repo.status], "not here")
         name = f"{asked.get('collection')}/{asked.get('rkey')}"
         if repo is None or name not in repo.records:
-            return _error("RecordNotFound", "Could not locate record")
-        return as_json(_shown(repo, name))
+            return error("RecordNotFound", "Could not locate record")
+        return as_json(shown(repo, name))
 
     @route(r"/xrpc/com\.atproto\.repo\.describeRepo")
     def description(self, request: Request) -> Answer:
         repo = self._repos.get(query(request).get("repo", ""))
         if repo is None or repo.status:
-            return _error(_ERRORS[repo.status] if repo else "RepoNotFound", "not here")
+            return error(_ERRORS[repo.status] if repo else "RepoNotFound", "not here")
         document = {"id": repo.did, "alsoKnownAs": [f"at://{repo.handle}"]}
         names = sorted({name.partition("/")[0] for name in repo.records})
         return as_json({
@@ -271,20 +279,20 @@ class AtprotoSite(PlatformSite):
         asked = query(request)
         repo, limit = self._repos.get(asked.get("repo", "")), whole(asked.get("limit"), 50)
         if repo is None:
-            return _error("InvalidRequest", "Could not find repo")
+            return error("InvalidRequest", "Could not find repo")
         if not 1 <= limit <= _RECORDS:
-            return _error("InvalidRequest", "limit can not be greater than 100")
+            return error("InvalidRequest", "limit can not be greater than 100")
         begin, cursor = f"{asked.get('collection')}/", asked.get("cursor")
         names = sorted((name for name in repo.records if name.startswith(begin)), reverse=True)
         page = [name for name in names if not cursor or name < begin + cursor][:limit]
         following = {"cursor": page[-1].removeprefix(begin)} if page else {}
-        return as_json({**following, "records": [_shown(repo, name) for name in page]})
+        return as_json({**following, "records": [shown(repo, name) for name in page]})
 
     @route(r"/xrpc/com\.atproto\.sync\.getRepo")
     def repository(self, request: Request) -> Answer:
         repo = self._repos.get(query(request).get("did", ""))
         if repo is None:
-            return _error("RepoNotFound", "Could not find repo")
+            return error("RepoNotFound", "Could not find repo")
         if "norepo" in self.trap:
             return as_json({"error": "Forbidden", "message": "Exports are closed"}, 403)
         if repo.did not in self._cars:
@@ -296,15 +304,17 @@ class AtprotoSite(PlatformSite):
         asked = query(request)
         found = self._blobs.get((asked.get("did", ""), asked.get("cid", "")))
         if found is None:
-            return _error("InvalidRequest", "Blob not found")
+            return error("InvalidRequest", "Blob not found")
         return Answer(200, *found, (("Content-Disposition", f'attachment; filename="{asked["cid"]}"'),))
 
 
-def _path(method: str, **parameters: object) -> str:
+def path(method: str, **parameters: object) -> str:
+    """Return the path of a question."""
     return f"/xrpc/com.atproto.{method}?{urlencode(parameters)}"
 
 
-def _error(name: str, message: str) -> Answer:
+def error(name: str, message: str) -> Answer:
+    """Refuse, as XRPC does."""
     return as_json({"error": name, "message": message}, 400)
 
 
@@ -312,7 +322,8 @@ def _iso(when: datetime) -> str:
     return f"{when:%Y-%m-%dT%H:%M:%S}.000Z"
 
 
-def _shown(repo: Repo, name: str) -> dict[str, Any]:
+def shown(repo: Repo, name: str) -> dict[str, Any]:
+    """Return a record as JSON shows it."""
     record = repo.records[name]
     return {"uri": f"at://{repo.did}/{name}", "cid": str(Cid.of(_DAG_CBOR, _cbor(record))), "value": _plain(record)}
 
