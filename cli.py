@@ -31,7 +31,8 @@ COMMANDS = {
     "destinations": ("destinations", "Name places for copies, and see what each really does."),
     "verify": ("verify", "Prove that a collection or WARC file is whole."),
     "demo": ("demo", "Crawl a replica of a dead platform on this machine."),
-    "doctor": ("doctor", "Check this installation."),
+    "new": ("new", "Begin a spider of your own, with its replica and its test."),
+    "doctor": ("doctor", "Check this installation, or a spider."),
     "completion": ("completion", "Print the shell completion script."),
 }
 

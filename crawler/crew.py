@@ -184,10 +184,9 @@ class Crew:
         ours, theirs = socket.socketpair()
         number = int(await self._writer(self._frontier.meta_get, "workers") or 0) + 1
         await self._writer(self._frontier.meta_set, "workers", str(number))
-        environment = {**os.environ, "PYTHONPATH": checkout()} if checkout() else None
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-m", "crawler.worker", str(theirs.fileno()), pass_fds=[theirs.fileno()],
-            stdin=asyncio.subprocess.DEVNULL, env=environment,
+            stdin=asyncio.subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": module_path()},
         )  # fmt: skip
         theirs.close()
         wire = await Wire.over(ours)
@@ -309,7 +308,13 @@ class Crew:
                     worker.wire.push(Frame(0, reply=Look()))
 
 
-def checkout() -> str:
-    """Return the checkout's root when Outlast runs from one, else nothing: ``-P`` keeps it off a child's path."""
+def module_path() -> str:
+    """Return where children look for modules first: the checkout's root when Outlast runs from one, as ``-P`` keeps it
+    off their path; then what the user names, plug-ins among it.
+    """
     root = Path(__file__).parent.parent
-    return str(root) if (root / "pyproject.toml").is_file() else ""
+    places = [
+        str(root) if (root / "pyproject.toml").is_file() else "",
+        *os.environ.get("PYTHONPATH", "").split(os.pathsep),
+    ]
+    return os.pathsep.join(place for place in places if place)

@@ -7,9 +7,11 @@ imported before it is asked for.
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
 from importlib import import_module
+from importlib.machinery import SourceFileLoader
 from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from typing import TYPE_CHECKING
@@ -20,6 +22,7 @@ from spiders.base import PlatformSpider
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from types import ModuleType
 
 BUILT_IN = {
     "atproto": "spiders.atproto:AtprotoSpider",
@@ -88,22 +91,11 @@ def adopt(file: Path) -> type[PlatformSpider]:
 
     Raises UsageError where the file does not load, or does not hold one PlatformSpider with a name of its own.
     """
-    try:
-        source = file.read_bytes()
-        module_name = f"outlast_spider_{sha256(source).hexdigest()[:16]}"
-        spec = spec_from_file_location(module_name, file)
-        assert spec is not None
-        assert spec.loader is not None
-        module = sys.modules[module_name] = module_from_spec(spec)
-        spec.loader.exec_module(module)
-    except OSError as e:
-        raise UsageError(f"{file} cannot be read: {e.strerror}.") from e
-    except Exception as e:
-        raise UsageError(f"{file} does not load: {_told(e, file)}") from e
+    module = load(file)
     found = [
         one
         for one in vars(module).values()
-        if isinstance(one, type) and issubclass(one, PlatformSpider) and one.__module__ == module_name
+        if isinstance(one, type) and issubclass(one, PlatformSpider) and one.__module__ == module.__name__
         and one.__dict__.get("name")
     ]  # fmt: skip
     if len(found) != 1:
@@ -111,6 +103,34 @@ def adopt(file: Path) -> type[PlatformSpider]:
         raise UsageError(f"{file} must hold one class of a PlatformSpider with a name = …; it holds {what}.")
     _adopted[found[0].name] = found[0]
     return found[0]
+
+
+@contextmanager
+def enlisted(spider: type[PlatformSpider]) -> Iterator[None]:
+    """Have a spider among the known ones for a while, before any other of its name."""
+    before = dict(_adopted)
+    _adopted[spider.name] = spider
+    try:
+        yield
+    finally:
+        _adopted.clear()
+        _adopted.update(before)
+
+
+def load(file: Path) -> ModuleType:
+    """Run a file as a module of its own. Raises UsageError, with the line, where it does not load."""
+    try:
+        name = f"outlast_spider_{sha256(file.read_bytes()).hexdigest()[:16]}"
+        spec = spec_from_file_location(name, file, loader=SourceFileLoader(name, str(file)))
+        assert spec is not None
+        assert spec.loader is not None
+        module = sys.modules[name] = module_from_spec(spec)
+        spec.loader.exec_module(module)
+    except OSError as e:
+        raise UsageError(f"{file} cannot be read: {e.strerror}.") from e
+    except Exception as e:
+        raise UsageError(f"{file} does not load: {_told(e, file)}") from e
+    return module
 
 
 def _told(error: Exception, file: Path) -> str:

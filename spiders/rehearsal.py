@@ -9,20 +9,23 @@ from __future__ import annotations
 import hashlib
 import time
 from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
+from crawler.errors import UsageError
 from crawler.model import Fetch, Seed
 from crawler.replicas.exchange import Clock, Request
-from crawler.replicas.kit import PRIVATE
+from crawler.replicas.kit import PRIVATE, PlatformSite
 from crawler.replicas.launch import NOW
 from spiders.detect import Recognised, next_probe, recognise
+from spiders.registry import enlisted, load
 from spiders.testing import Crawled, answer, crawl
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from crawler.replicas.kit import PlatformSite
     from crawler.replicas.server import Site
     from crawler.response import CaptureResponse
     from spiders.base import PlatformSpider
@@ -75,6 +78,7 @@ class Served:
 class Rehearsal:
     """What came of a crawl of a replica."""
 
+    seed: Seed
     served: Served
     crawled: Crawled
     found: Recognised
@@ -95,6 +99,19 @@ class Rehearsal:
         site = self.served.site
         asked = sum(1 for thing in site.things() if thing["public"] and thing["url"] and thing["kind"] != "comment")
         return asked + sum(site.overhead().values())
+
+
+def site_in(place: str) -> type[PlatformSite]:
+    """Return the replica of a file or module. Raises UsageError where there is none, or more than one."""
+    try:
+        module = load(Path(place)) if place.endswith(".py") else import_module(place)
+    except ImportError as e:
+        raise UsageError(f"{place} does not load: {e}.") from e
+    sites = [one for one in vars(module).values() if isinstance(one, type) and issubclass(one, PlatformSite)]
+    sites = [one for one in sites if one.__module__ == module.__name__ and one.name]
+    if len(sites) != 1:
+        raise UsageError(f"{place} must hold one PlatformSite with a name = …; it holds {len(sites) or 'none'}.")
+    return sites[0]
 
 
 def built(site: type[PlatformSite], *, size: int = 60, trap: Sequence[str] = ()) -> PlatformSite:
@@ -121,11 +138,12 @@ def recognised(site: Site, seed_url: str = "") -> tuple[Recognised, list[str]]:
 def rehearse(spider: type[PlatformSpider], site: Site, seed: Seed | None = None) -> Rehearsal:
     """Crawl a replica to its end, and hold what was found against its books."""
     seed = seed or Seed(url=home(site))
-    found, asked = recognised(site, seed.url)
+    with enlisted(spider):
+        found, asked = recognised(site, seed.url)
     served = Served(site)
     origin = urljoin(seed.url, "/robots.txt")
     crawled = crawl(spider, seed, served, first=[Fetch(url=origin, lane="robots", callback="parse_robots_txt")])
-    done = Rehearsal(served=served, crawled=crawled, found=found, probes=len(asked))
+    done = Rehearsal(seed=seed, served=served, crawled=crawled, found=found, probes=len(asked))
     _compare(done)
     return done
 

@@ -16,7 +16,7 @@ import click
 from crawler.cold.quorum import check_enough
 from crawler.commands.console import Console, size
 from crawler.commands.destinations import named
-from crawler.crew import checkout
+from crawler.crew import module_path
 from crawler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Pushing:
         with log:
             self._child = subprocess.Popen(  # noqa: S603 - ourselves
                 _command(collection, config), stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL,
-                env={**os.environ, **({"PYTHONPATH": checkout()} if checkout() else {})}, start_new_session=True,
+                env={**os.environ, "PYTHONPATH": module_path()}, start_new_session=True,
             )  # fmt: skip
         self._hearing = threading.Thread(target=self._hear, daemon=True)
         self._hearing.start()

@@ -227,10 +227,12 @@ class Row:
         return self.requests / self.least if self.least else 0.0
 
     @property
+    def is_whole(self) -> bool:
+        return all(held == public for held, public in self.kinds.values()) and not (self.private or self.problems)
+
+    @property
     def is_good(self) -> bool:
-        whole = all(held == public for held, public in self.kinds.values())
-        is_lean = self.requests <= 1.2 * self.least + IN_FLIGHT
-        return whole and is_lean and not (self.private or self.doubled or self.problems)
+        return self.is_whole and self.requests <= 1.2 * self.least + IN_FLIGHT and not self.doubled
 
     def __str__(self) -> str:
         kinds = ", ".join(f"{kind} {held}/{public}" for kind, (held, public) in self.kinds.items())
@@ -270,7 +272,7 @@ def crawled(name: str, work: Path, *, size: int = 100, killed: bool = True, rate
     row.doubled = sum(doubles(directory).values())
     if archive("verify", directory).code:
         row.problems.append("verify finds damage")
-    _compare(row, truth, directory)
+    compare(row, truth, directory)
     return row
 
 
@@ -292,7 +294,8 @@ def _kill_halfway(command: list[str], replica: Any, least: int, directory: Path)
     return is_running
 
 
-def _compare(row: Row, truth: list[dict[str, Any]], directory: Path) -> None:
+def compare(row: Row, truth: list[dict[str, Any]], directory: Path) -> None:
+    """Hold a collection against what a replica has."""
     said = items(directory, row)
     files, row.private = held(directory)
     counts: dict[str, Counter[str]] = {}

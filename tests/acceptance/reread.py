@@ -6,7 +6,6 @@ import dataclasses
 import json
 import socket
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,39 +17,29 @@ def no_network(*_: Any) -> Any:
 socket.socket.connect = no_network  # type: ignore[method-assign]
 socket.getaddrinfo = no_network
 
-from crawler.capture import spool  # noqa: E402
-from crawler.capture.decode import response_from  # noqa: E402
+from crawler.captures import read_captures  # noqa: E402
 from crawler.collection import Collection  # noqa: E402
 from crawler.commit import read_all  # noqa: E402
 from crawler.model import Seed  # noqa: E402
-from crawler.warc.groups import GroupReader  # noqa: E402
-from crawler.warc.reader import Records  # noqa: E402
 from spiders.registry import get  # noqa: E402
 
 
 def main(directory: Path) -> None:
     collection = Collection.open(directory)
     marker = collection.marker
-    spider = get(marker.platform)(seed=Seed(url=marker.seed, options=marker.options))
-    places = {}
-    for path in collection.sealed_segments():
-        places.update((record.id, (path, record.offset)) for record in Records(path) if record.type == "response")
-    for path in collection.sealed_segments():
-        if "-attempts." in path.name:
+    spider = get(marker.platform, collection.spider_file)(seed=Seed(url=marker.seed, options=marker.options))
+    for response, named in read_captures(collection):
+        if response.status != 200 or spider.judge(response).value not in {"ok", "mixed"}:
             continue
-        for group in GroupReader(path):
-            if group.leased.fetch.callback in {None, "probe"} or not group.response_id:
-                continue
-            with tempfile.TemporaryDirectory() as folder:
-                capture = group.capture(places.get, Path(folder))
-                response = response_from(group.leased.fetch, capture)
-                if response.status != 200 or spider.judge(response).value not in {"ok", "mixed"}:
-                    continue
-                found = read_all(spider, response)
-                assert not found.error, found.error
-                spool.discard(capture.body)
-            for item in found.items:
-                print(json.dumps({"item": type(item).__name__, **dataclasses.asdict(item)}))
+        found = read_all(spider, response)
+        assert not found.error, found.error
+        # What came off the wire named this work, all of it that is in scope.
+        now = {(link.fingerprint, link.callback, link.lane) for link in found.outlinks}
+        gone = [link.url for link in named or () if (link.fingerprint, link.callback, link.lane) not in now]
+        gone = [url for url in gone if not url.endswith("/robots.txt")]
+        assert not gone, f"{response.url} no longer names {gone[:3]}"
+        for item in found.items:
+            print(json.dumps({"item": type(item).__name__, **dataclasses.asdict(item)}))
 
 
 main(Path(sys.argv[1]))
