@@ -23,6 +23,7 @@ COMMANDS = {
     "export": ("export", "Write what is held as tables: JSON lines, CSV, SQLite, Parquet."),
     "push": ("push", "Copy a collection to S3-compatible places, and prove the copies."),
     "pull": ("pull", "Fetch a collection back from where it was pushed."),
+    "merge": ("merge", "Join collections of one site: those of volunteers become one."),
     "audit": ("audit", "Check that the copies are there, and as they were."),
     "keys": ("keys", "Make and show the keys that sign."),
     "sign": ("sign", "Sign what a collection holds, with a time-stamp if wanted."),

@@ -233,6 +233,12 @@ class Collection:
         return sorted(self.warcs.glob("*.warc.gz"))
 
 
+def serial_of(segment: str) -> int:
+    """Return the serial number in the name of a segment, 0 where it has none."""
+    found = re.search(r"-\d{14}-(\d{5,9})-", segment)
+    return int(found[1]) if found else 0
+
+
 def _kept_as(spider: dict[str, str]) -> str:
     """Return the file name of a version of a spider."""
     stem = re.sub(r"[^A-Za-z0-9_-]+", "_", Path(spider["name"]).stem)[:60]

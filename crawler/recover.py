@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING
 from crawler import clock
 from crawler.capture import spool
 from crawler.capture.decode import response_from
-from crawler.collection import OPEN_SUFFIX
+from crawler.collection import OPEN_SUFFIX, serial_of
 from crawler.commit import read_all, settlement
 from crawler.errors import Damaged, Locked
 from crawler.failpoint import failpoint
@@ -83,6 +83,26 @@ def recover(
         frontier.commit_recovered([], {name: reader.end}, now=clock.now())
     if count:
         log.info("%s: %d captures recovered", name, count)
+    return count
+
+
+def take_in(
+    collection: Collection,
+    frontier: SqliteFrontier,
+    spider_class: type[PlatformSpider],
+    seed: Seed,
+    admission: Admission,
+) -> int:
+    """Settle what sealed segments hold that the frontier knows nothing of; return how many captures that were.
+
+    Those are segments that came from elsewhere, or all of them where the frontier was lost.
+    """
+    known, serial, count = frontier.taken_in(), int(frontier.meta_get("serial") or 0), 0
+    for path in collection.sealed_segments():
+        if path.name not in known:
+            count += rebuild(path, collection, frontier, spider_class, seed, admission)
+            serial = max(serial, serial_of(path.name))
+    frontier.meta_set("serial", str(serial))
     return count
 
 

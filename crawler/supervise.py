@@ -21,7 +21,7 @@ from crawler.collection import OPEN_SUFFIX
 from crawler.crew import Crew
 from crawler.errors import DiskFull, OutlastError, TimeUp
 from crawler.frontier.thread import WriterThread
-from crawler.recover import rebuild, recover
+from crawler.recover import recover, take_in
 from crawler.reparse import reparse
 from crawler.sealing import Sealing
 from crawler.settle import SECOND_LOOK
@@ -174,7 +174,7 @@ class Supervisor:
             self.frontier.reopen_gates()
         if self.frontier.round == 1:  # what was begun is gone on with, also where the frontier was lost
             self.sweep(self.collection.marker.templates)
-        self._rebuild()
+        self._recovered += take_in(self.collection, self.frontier, self.spider, self.seed, self.admission)
         for path in self.collection.open_segments():
             self._recovered += recover(path, self.collection, self.frontier, self.spider, self.seed, self.admission)
         if self.frontier.meta_get("seeded") != str(self.frontier.round):
@@ -187,16 +187,6 @@ class Supervisor:
             self._notes.append(f"{found}.")
         self._crew.serial = int(self.frontier.meta_get("serial") or 0)
         self._captures_before = self.frontier.stats().captures
-
-    def _rebuild(self) -> None:
-        """Make a lost frontier anew from the sealed segments; one that is there has settled them all."""
-        if self.frontier.meta_get("serial") is not None:
-            return
-        serial = 0
-        for path in self.collection.sealed_segments():
-            self._recovered += rebuild(path, self.collection, self.frontier, self.spider, self.seed, self.admission)
-            serial = max(serial, int(path.name.split("-")[-3]))
-        self.frontier.meta_set("serial", str(serial))
 
     # Watching
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from tqdm import tqdm
 
+from crawler.admission import Admission
 from crawler.collection import Collection, default_root, is_vacant
 from crawler.commands import pushing
 from crawler.commands.console import Console, is_terminal, size
@@ -22,8 +23,10 @@ from crawler.commands.status import MOST_NAMED, claim_line, coverage_facts, cove
 from crawler.config import Config
 from crawler.errors import Interrupted, SiteUnavailable, UsageError
 from crawler.frontier.sqlite import SqliteFrontier
+from crawler.model import Seed
 from crawler.probe import Site, probe
 from crawler.provenance import user_agent
+from crawler.recover import take_in
 from crawler.scope import Scope
 from crawler.supervise import Report, Supervisor
 from crawler.template import Template
@@ -32,7 +35,6 @@ from spiders.registry import adopt, get
 
 if TYPE_CHECKING:
     from crawler.frontier.interface import Stats
-    from crawler.model import Seed
 
 #: Seconds between progress lines where there is no terminal.
 LINE_EVERY = 30.0
@@ -280,6 +282,27 @@ def _tell(report: Report, collection: Collection, console: Console, beside: push
         pushed=beside.destinations if beside else None,
     )  # fmt: skip
     return code
+
+
+def settle_held(collection: Collection) -> int:
+    """Settle in the frontier what segments hold that came from elsewhere; return how many captures that are.
+
+    The caller holds the collection's lock.
+    """
+    marker = collection.marker
+    spider = get(marker.platform, collection.spider_file)
+    seed = Seed(url=marker.seed, since=marker.since, until=marker.until, options=marker.options)
+    frontier = SqliteFrontier(collection.frontier)
+    try:
+        stored = frontier.meta_get("config")
+        config = msgspec.json.decode(stored, type=Config, strict=False) if stored else Config()
+        config = replace(config, listed_hosts=tuple(sorted({host_of(url) for url in marker.seeds})))
+        admission = Admission(spider, seed, config, frontier)
+        frontier.set_lanes({lane.name: lane.order for lane in spider.lanes})
+        frontier.gate_for = admission.gate_for
+        return take_in(collection, frontier, spider, seed, admission)
+    finally:
+        frontier.close()
 
 
 def log_to(collection: Collection) -> None:

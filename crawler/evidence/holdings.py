@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
 #: The time-stamps of the manifest's head, a line each.
 HEADS = "evidence/heads.jsonl"
-_FIXED = ("indexes/*.cdxj", "spiders/*.py", "evidence/statement-*.json", "evidence/coverage-*.json")
+_FIXED = (
+    "indexes/*.cdxj",
+    "spiders/*.py",
+    "evidence/statement-*.json",
+    "evidence/coverage-*.json",
+    "evidence/from-*/*",
+)
 _GROWS = (HEADS, "logs/*.log")
 _STATE = ("collection.json", "frontier.sqlite")
 

@@ -19,7 +19,7 @@ SELECT id, bucket, state, token, url FROM fetch WHERE id = :id;
 
 -- name: find_by_fingerprint
 -- A fetch of this round by its fingerprint.
-SELECT id, bucket, state, token, url FROM fetch WHERE round = :round AND fingerprint = :fingerprint;
+SELECT id, bucket, state, token, url, reason FROM fetch WHERE round = :round AND fingerprint = :fingerprint;
 
 -- name: work
 -- What a known fetch is to be done as, and where its capture stands.

@@ -102,6 +102,10 @@ class FrontierReader:
         found: float | None = self._db.execute(self._sql["waiting"]).fetchone()[0]
         return found
 
+    def taken_in(self) -> set[str]:
+        """Return the names of the segments whose captures are settled here."""
+        return {row[0] for row in self._db.execute("SELECT name FROM segment WHERE low_water > 0 OR state = 'sealed'")}
+
     def low_water(self, name: str) -> int:
         """Return the offset before which a segment is settled."""
         row = self._db.execute("SELECT low_water FROM segment WHERE name = ?", (name,)).fetchone()

@@ -374,12 +374,26 @@ class SqliteFrontier(FrontierReader):
                 row = self._db.execute(
                     self._sql["find_by_fingerprint"], {"round": self.round, "fingerprint": fetch.fingerprint}
                 ).fetchone()
-                # A hole of a sweep has no row any more.
-                if row is not None and row[2] in {"queued", "leased"}:
-                    self._settle(row, told, now, is_swept=fetch.sweep)
+                if row is None:  # a hole of a sweep has none any more
+                    continue
+                if row[2] in {"failed", "parked"} and told.state is State.DONE:
+                    row = self._put_up(row)
+                if row[2] in {"queued", "leased"}:
+                    self._settle(row[:5], told, now, is_swept=fetch.sweep)
                     count += 1
+                else:  # another capture of the same: what it has may be more
+                    for covered in told.coverage:
+                        self._cover(covered)
             self._raise_marks(low_water)
         return count
+
+    def _put_up(self, row: Any) -> Any:
+        """Let a fetch that had failed be as if it were queued, as somebody did get it; return its row so."""
+        number, bucket, state, token, url, reason = row
+        self._moves[bucket, state] -= 1
+        self._moves[bucket, "queued"] += 1
+        self._reasons[state, reason] -= 1
+        return number, bucket, "queued", token, url, ""
 
     def held(self, fingerprint: bytes) -> Held | None:
         """Return a fetch of this round that is settled with a record."""

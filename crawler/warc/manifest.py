@@ -42,6 +42,8 @@ class Entry:
     part_md5: tuple[str, ...] = ()
     #: Root (hex) of the Merkle tree whose leaves are the segment's records as they stand in the file.
     records_root: str = ""
+    #: The id of the collection that first sealed it; empty for this one.
+    origin: str = ""
 
 
 def read(path: Path) -> list[Entry]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from isal import isal_zlib
 
-from crawler.collection import OPEN_SUFFIX, sync_directory
+from crawler.collection import sync_directory
 from crawler.errors import Damaged
 from crawler.failpoint import failpoint
 from crawler.merkle import Leaves, root
@@ -83,13 +83,15 @@ class _Reading:
     records_root: str = ""
 
 
-def seal(open_path: Path, *, index_dir: Path, manifest_path: Path, segment_class: str) -> bool:
+def seal(open_path: Path, *, index_dir: Path, manifest_path: Path, segment_class: str, origin: str = "") -> bool:
     """Seal a segment; return False where it held nothing but its warcinfo and was removed.
+
+    Its name is the file's without the last suffix. ``origin`` is the collection that it came from, if it is another.
 
     Raises Damaged where the file is not what was written, OSError where the disk refuses; the segment then stays.
     """
     with one_at_a_time(manifest_path):
-        return _seal(open_path, index_dir, manifest_path, segment_class)
+        return _seal(open_path, index_dir, manifest_path, segment_class, origin)
 
 
 def seal_named(path: str, index_dir: str, manifest_path: str, segment_class: str) -> bool:
@@ -105,8 +107,8 @@ def one_at_a_time(manifest_path: Path) -> Iterator[None]:
         yield
 
 
-def _seal(open_path: Path, index_dir: Path, manifest_path: Path, segment_class: str) -> bool:
-    final = open_path.with_name(open_path.name.removesuffix(OPEN_SUFFIX))
+def _seal(open_path: Path, index_dir: Path, manifest_path: Path, segment_class: str, origin: str) -> bool:
+    final = open_path.with_suffix("")
     if not open_path.exists() and final.exists():
         return True
     _sync(open_path)
@@ -117,7 +119,7 @@ def _seal(open_path: Path, index_dir: Path, manifest_path: Path, segment_class: 
         sync_directory(open_path.parent)
         return False
     failpoint("seal.hashed")
-    _enter(manifest_path, final.name, segment_class, reading)
+    _enter(manifest_path, final.name, segment_class, reading, origin)
     failpoint("seal.manifested")
     _write_index(index_dir / f"{final.name.removesuffix('.warc.gz')}.cdxj", reading.lines or [])
     failpoint("seal.indexed")
@@ -164,7 +166,7 @@ def _read(path: Path, name: str) -> _Reading:
     return reading
 
 
-def _enter(path: Path, name: str, segment_class: str, reading: _Reading) -> None:
+def _enter(path: Path, name: str, segment_class: str, reading: _Reading, origin: str) -> None:
     known = next((entry for entry in manifest.read(path) if entry.segment == name), None)
     if known is not None:
         if known.sha256 != reading.sha256:
@@ -177,7 +179,7 @@ def _enter(path: Path, name: str, segment_class: str, reading: _Reading) -> None
             sequence=sequence, segment=name, segment_class=segment_class, bytes=reading.size, records=reading.records,
             sha256=reading.sha256, md5=reading.md5, crc32=f"{reading.crc32:08x}", first_date=reading.first,
             last_date=reading.last, sealed_at=datetime.now(UTC).isoformat(timespec="seconds"), prev=prev,
-            part_bytes=PART_BYTES, part_md5=reading.parts, records_root=reading.records_root,
+            part_bytes=PART_BYTES, part_md5=reading.parts, records_root=reading.records_root, origin=origin,
         ),
     )  # fmt: skip
 
