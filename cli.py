@@ -20,6 +20,8 @@ COMMANDS = {
     "detect": ("detect", "Say which platform a site is, and why."),
     "status": ("status", "Say what a collection holds and what it lacks, also while it is crawled."),
     "coverage": ("coverage", "List what is lacking, each gap with its evidence."),
+    "search": ("search", "Find posts by their words."),
+    "cat": ("cat", "Show one post, or the bytes of a file or record."),
     "export": ("export", "Write what is held as tables: JSON lines, CSV, SQLite, Parquet."),
     "push": ("push", "Copy a collection to S3-compatible places, and prove the copies."),
     "pull": ("pull", "Fetch a collection back from where it was pushed."),

@@ -21,6 +21,9 @@ from crawler.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+#: What joins the parts of an emoji, and letters of some scripts; harmless, though no letter.
+_JOINERS = "\u200c\u200d"
+
 F = TypeVar("F", bound="Callable[..., Any]")
 
 
@@ -135,3 +138,26 @@ def byte_count(text: str) -> int:
         return int(float(number) * units[text[len(number) :].upper()])
     except (ValueError, KeyError) as e:
         raise UsageError(f"{text!r} is not a size; write 500MB or 1GiB.") from e
+
+
+def instant(text: str | None, flag: str) -> str | None:
+    """Return an instant as ISO 8601 in UTC; None where nothing was typed. Raises UsageError."""
+    from datetime import UTC, datetime  # noqa: PLC0415 - not for --help
+
+    if text is None:
+        return None
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError as e:
+        raise UsageError(f"{flag} {text!r} is not a date; write 2021-01-06 or 2021-01-06T12:00Z.") from e
+    when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+    return when.isoformat()
+
+
+def printable(text: str) -> str:
+    """Return a stranger's text as it may stand on one line of a terminal: nothing in it moves, hides or turns."""
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c in _JOINERS else "\ufffd" if ord(c) < 32 or 127 <= ord(c) < 160 else "" for c in text
+    )

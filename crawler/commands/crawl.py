@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crawler.commands.console import byte_count, common, console_from, duration
+from crawler.commands.console import byte_count, common, console_from, duration, instant
 from crawler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -335,22 +335,9 @@ def _seed(text: str, since: str | None, until: str | None, options: tuple[str, .
     if any(not equals for _, equals, _ in pairs):
         raise UsageError("--option wants NAME=VALUE.")
     return replace(
-        seed_from(text), since=_instant(since, "--since"), until=_instant(until, "--until"),
+        seed_from(text), since=instant(since, "--since"), until=instant(until, "--until"),
         options={name: value for name, _, value in pairs},
     )  # fmt: skip
-
-
-def _instant(text: str | None, flag: str) -> str | None:
-    from datetime import UTC, datetime  # noqa: PLC0415
-
-    if text is None:
-        return None
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError as e:
-        raise UsageError(f"{flag} {text!r} is not a date; write 2021-01-06 or 2021-01-06T12:00Z.") from e
-    when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
-    return when.isoformat()
 
 
 def _listed(listing: Any, console: Console) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from crawler.collection import Collection
 
 #: Version of the tables in ``dataset.sql``; others are made anew.
-SCHEMA = 2
+SCHEMA = 3
 #: Classes of segments that say nothing to the public.
 _UNREAD = frozenset({SegmentClass.ATTEMPTS.value, SegmentClass.RESTRICTED.value})
 #: Table → columns that the hash of a version settles; the others are those of the newest capture.

@@ -36,6 +36,7 @@ CREATE TABLE post (
 );
 CREATE INDEX post_thing ON post (thing);
 CREATE INDEX post_id ON post (id);
+CREATE INDEX post_url ON post (url);
 CREATE INDEX post_author ON post (author) WHERE author IS NOT NULL;
 CREATE INDEX post_in_reply_to ON post (in_reply_to) WHERE in_reply_to IS NOT NULL;
 

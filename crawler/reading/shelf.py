@@ -71,13 +71,19 @@ class Shelf:
         if path is not None:
             yield read_at(path, place.offset)
             return
-        if self._remote is None or not place.length:
-            raise NotHere(f"{place.segment} is not on this machine; archive pull brings it back.")
         with tempfile.NamedTemporaryFile(prefix="outlast-", suffix=".warc.gz") as out:
-            for start in range(place.offset, place.offset + place.length, _PIECE):
-                out.write(self._remote(place.segment, start, min(_PIECE, place.offset + place.length - start)))
+            out.writelines(self.raw(place))
             out.flush()
             yield read_at(Path(out.name), 0)
+
+    def raw(self, place: Place) -> Iterator[bytes]:
+        """Yield the bytes of a record as they stand in its segment: a gzip member. Raises NotHere."""
+        path = self.path(place.segment)
+        if path is None and (self._remote is None or "/" in place.segment):
+            raise NotHere(f"{place.segment} is not on this machine; archive pull brings it back.")
+        for start in range(place.offset, place.offset + place.length, _PIECE):
+            size = min(_PIECE, place.offset + place.length - start)
+            yield self._remote(place.segment, start, size) if path is None else _range(path, start, size)  # type: ignore[misc]
 
     @contextmanager
     def answer(self, place: Place) -> Iterator[CaptureResponse]:
@@ -119,6 +125,12 @@ class Shelf:
         found = self.original(revisit)
         path = self.path(found.segment) if found else None
         return (path, found.offset) if found and path else None
+
+
+def _range(path: Path, start: int, size: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(start)
+        return file.read(size)
 
 
 @dataclass(frozen=True, slots=True)

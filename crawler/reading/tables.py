@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -48,18 +49,18 @@ class Table:
 _T, _L, _W = Kind.TEXT, Kind.LIST, Kind.WHOLE
 _CAPTURED = {"first_captured_at": Kind.TIME, "captured_at": Kind.TIME, "source_url": _T}
 _RECORD = {"warc_file": _T, "warc_offset": _W, "warc_length": _W, "warc_record_id": _T}
-_ACCOUNT = {
+ACCOUNT = {
     "id": _T, "username": _T, "name": _T, "bio": _T, "bio_html": _T, "url": _T, "created_at": Kind.TIME,
     "created_until": Kind.TIME, "avatar": _T, "banner": _T, "badges": _L, "counters": Kind.MAP, "extra": Kind.JSON,
     "versions": _W, **_CAPTURED, **_RECORD,
 }  # fmt: skip
-_POST = {
+POST = {
     "id": _T, "kind": _T, "author": _T, "author_name": _T, "created_at": Kind.TIME, "created_until": Kind.TIME,
     "text": _T, "html": _T, "url": _T, "in_reply_to": _T, "repost_of": _T, "media": _L, "links": _L, "mentions": _L,
     "hashtags": _L, "counters": Kind.MAP, "sensitive": Kind.FLAG, "deleted": Kind.FLAG, "extra": Kind.JSON,
     "versions": _W, **_CAPTURED, **_RECORD,
 }  # fmt: skip
-_VERSION = {
+VERSION = {
     "id": _T,
     "kind": _T,
     "text": _T,
@@ -70,7 +71,7 @@ _VERSION = {
     **_CAPTURED,
     **_RECORD,
 }
-_MEDIA = {
+MEDIA = {
     "id": _T, "kind": _T, "variant": _T, "post": _T, "account": _T, "title": _T, "url": _T, "mime": _T, "sha256": _T,
     "size": _W, "width": _W, "height": _W, "seconds": Kind.NUMBER, "taken_at": _T, "truncated": _T,
     "extra": Kind.JSON, **_CAPTURED, **_RECORD, "said_warc_file": _T, "said_warc_offset": _W,
@@ -85,12 +86,12 @@ def tables(*, with_gps: bool, with_deleted: bool) -> tuple[Table, ...]:
     """Return the tables of an export."""
     alive = "" if with_deleted else " AND NOT deleted"
     of_the_living = "" if with_deleted else f" AND NOT EXISTS ({_GONE}view.{{}})"
-    media = _MEDIA | (_PLACE if with_gps else {})
+    media = MEDIA | (_PLACE if with_gps else {})
     places = " LEFT JOIN place USING (sha256)" if with_gps else ""
     return (
-        _table("accounts", _ACCOUNT, "accounts", ""),
-        _table("posts", _POST, "posts", alive),
-        _table("versions", _VERSION, "versions", of_the_living.format("id")),
+        _table("accounts", ACCOUNT, "accounts", ""),
+        _table("posts", POST, "posts", alive),
+        _table("versions", VERSION, "versions", of_the_living.format("id")),
         _table("media", media, "media_files", of_the_living.format("post"), places),
     )
 
@@ -110,6 +111,17 @@ def brought_up(order: Order) -> Iterator[tuple[Dataset, Updated]]:
 def rows_of(dataset: Dataset, table: Table, after: int = 0) -> Iterator[sqlite3.Row]:
     """Yield the rows of a table whose numbers come after one."""
     return iter(dataset.db.execute(table.query, (after,)))
+
+
+def facts(row: sqlite3.Row, columns: dict[str, Kind]) -> dict[str, Any]:
+    """Return a row as JSON has it: lists and objects as such, empty where there is nothing."""
+    return {name: _fact(kind, row[name]) for name, kind in columns.items()}
+
+
+def _fact(kind: Kind, value: Any) -> Any:
+    if kind in {Kind.LIST, Kind.MAP, Kind.JSON}:
+        return json.loads(value) if value else [] if kind is Kind.LIST else {}
+    return bool(value) if kind is Kind.FLAG else value
 
 
 def stamp(dataset: Dataset, order: Order) -> str:
