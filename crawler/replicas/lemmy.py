@@ -166,7 +166,7 @@ class LemmySite(PlatformSite):
         for place in self._places:
             is_seen = is_open and place.visibility == "Public"
             self.books.add("community", place.name, f"/c/{place.name}", public=is_seen)
-        self.books.listing("instance", 2, 1)  # the site, the front page
+        self.books.listing("instance", 4, 1)  # the site, NodeInfo and its door, the front page
         if is_open:
             self.books.listing("posts", len(self._shown(self._posts)), _PAGE)
             self.books.listing("comments", len(self._shown(self._comments)), _PAGE)
