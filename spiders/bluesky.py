@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
-from crawler.model import Claim, Note, Verdict
+from crawler.model import Claim, Covered, Note, Standing, Verdict
 from spiders import atproto_items as items
 from spiders import bluesky_items as views
 from spiders.api import at, number, objects, text, turn, with_query
@@ -129,12 +129,14 @@ class BlueskySpider(AtprotoSpider):
         if whose := items.did(response.data(), "did"):
             yield self._view(whose, cursor.get("post", ""), response)
         else:
-            yield Note(text=f"Nobody is called {cursor.get('handle')} now.", url=response.url)
+            handle, why = str(cursor.get("handle", "")), "nobody is called so now"
+            yield Covered(kind="account", id=handle, standing=Standing.MISSING, reason=why, url=response.url)
+            yield Note(text=f"{handle}: {why}.", url=response.url)
 
     def _view(self, whose: str, post: str, parent: CaptureResponse | None) -> Fetch:
         return self.fetch(
             self._asked("app.bsky.actor.getProfile", actor=whose), lane=LISTINGS, parent=parent, sweep=True,
-            callback=self.parse_view, cursor={"did": whose, "post": post},
+            callback=self.parse_view, cursor={"did": whose, "post": post}, covers=("account", whose),
         )  # fmt: skip
 
     def parse_view(self, response: CaptureResponse) -> Iterator[Yield]:

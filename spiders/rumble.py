@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import replace
 from html import unescape
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import msgspec
 
@@ -57,10 +57,20 @@ _FIELDS = {
 _INNER = {"name": "channel-header--title", "text": "channel-about--description"}
 _PICTURES = {"channel-header--img": "avatar", "channel-header--backsplash-img": "banner"}
 _LINKS = frozenset({"video-item--a", "videostream__link", "title__link"})
+_OWN = (
+    "account", "api", "battle-leaderboard", "browse", "category", "editor-picks", "embed", "embedJS",
+    "followed-channels", "for-you", "live", "login", "logout", "my-library", "our-apps", "playlists", "premium",
+    "register", "reposts", "s", "search", "shorts", "subscriptions", "upload", "videos",
+)  # fmt: skip
 _DIALECT = Dialect(
     hosts=("rumble.com", "www.rumble.com"),
     mark=re.compile(rb"rmbl\.ws/|rumble\.cloud/|1a-1791\.com/|og:site_name[^>]{0,40}rumble", re.IGNORECASE),
-    place=re.compile(r"/(?:(?P<channel>(?:c|user)/[^/]{1,100})(?:/.*)?|(?P<video>v[0-9a-z]{3,12}(?:-[^/]*)?))"),
+    # Well-known channels have a name of their own at the root, where the site's own pages are as well.
+    place=re.compile(
+        r"/(?:(?P<video>v(?!ideos)[0-9a-z]{3,12}(?:-[^/]*)?)|(?P<channel>(?:c|user)/[^/]{1,100}"
+        rf"|(?!(?:{'|'.join(_OWN)})(?:/|$))[\w-]{{2,100}}))(?:/(?:about|videos|livestreams|shorts)?)?"
+    ),
+    named=lambda name: quote(name, safe="/"),
     channel=Call(url=f"{HOME}{{id}}/about"),
     of_channel=Call(url=f"{HOME}{{id}}?page={{page}}"),
     details=Call(url=f"{HOME}{{id}}"),
@@ -79,9 +89,10 @@ class RumbleSpider(VideoSpider):
     reads_holes: ClassVar[frozenset[str]] = reads_refusals
 
     def parse_home(self, response: CaptureResponse) -> Iterator[Yield]:
-        """Read the home page, and go on to the newest."""
+        """Read the home page, and go on to the newest; any other of the site's own pages leads nowhere."""
         yield from super().parse_home(response)
-        yield self.list_of(NEWEST, 0, response)
+        if urlsplit(response.url).path.rstrip("/") in {"", "/videos"}:
+            yield self.list_of(NEWEST, 0, response)
 
     def list_of(self, identity: str, page: int, parent: CaptureResponse | None) -> Fetch:
         """Return the fetch of a page of a list, which is one for people, too."""

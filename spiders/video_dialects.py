@@ -41,7 +41,7 @@ class Call:
 
     def asked(self, identity: str, page: int = 0, until: datetime | None = None) -> tuple[str, bytes]:
         """Return (URL, body) of page ``page``, the first one being 0; of what is older than ``until``."""
-        url = self.url.replace("{id}", quote(identity, safe="/")).replace("{page}", str(page + 1))
+        url = self.url.replace("{id}", quote(identity, safe="/%")).replace("{page}", str(page + 1))
         end = int(until.timestamp()) if until else _NO_END
         values = {"$id": identity, "$page": page + 1, "$offset": page * self.size, "$until": f"<{end}"}
         return url, b"" if self.body is None else json.dumps(_filled(self.body, values)).encode()

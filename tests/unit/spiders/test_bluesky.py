@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from crawler.model import Account, Fetch, Post, Seed, Verdict
+from crawler.model import Account, Fetch, Post, Seed, Standing, Verdict
 from crawler.replicas.bluesky import BlueskySite
 from crawler.replicas.exchange import Clock, Request
 from crawler.replicas.kit import PRIVATE
@@ -78,8 +78,9 @@ def test_answers_that_show_who_does_not_want_it_are_not_kept_beside_the_others()
             assert (verdict is Verdict.MIXED) == (PRIVATE.encode() in said.body)
             seen.add((fetch.callback, verdict))
     assert ("parse_thread", Verdict.MIXED) in seen
-    done, _ = _walk("closed", size=60)
+    done, site = _walk("closed", size=60)
     assert not done.items
+    assert [(one.id, one.standing) for one in done.coverage] == [(site._own.did, Standing.EXCLUDED)]
     assert {urlsplit(url).netloc for url in done.urls()} == {"public.api.bsky.app"}
 
 
@@ -119,6 +120,7 @@ def test_a_seed_may_name_a_post_or_a_did() -> None:
     assert "name an account" in done.notes[0].text
     done, _ = _walk(seed="https://bsky.app/profile/nobody.test", size=60)
     assert not done.items
+    assert [(one.id, one.standing) for one in done.coverage] == [("nobody.test", Standing.MISSING)]
 
 
 def test_an_app_view_is_known_by_its_page_or_by_what_it_says_of_itself() -> None:

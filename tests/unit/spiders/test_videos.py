@@ -99,6 +99,30 @@ def test_a_seed_may_name_one_video(name: str) -> None:
         assert not done.items
 
 
+@pytest.mark.parametrize(
+    ("name", "path", "place"),
+    [
+        ("rumble", "/c/a b/about", ("c/a%20b", "")),
+        ("rumble", "/user/heron", ("user/heron", "")),
+        ("rumble", "/Herons", ("Herons", "")),
+        ("rumble", "/vd9yyx-a-heron.html", ("", "vd9yyx-a-heron.html")),
+        ("rumble", "/videos", ("", "")),
+        ("rumble", "/category/news", ("", "")),
+        ("rumble", "/", ("", "")),
+        ("odysee", "/@heron:1", ("lbry://@heron#1", "")),
+        ("odysee", "/@heron:1/tea:2f", ("", "lbry://@heron#1/tea#2f")),
+        ("odysee", "/tea:2f", ("", "lbry://tea#2f")),
+        ("odysee", "/$/discover", ("", "")),
+        ("bitchute", "/channel/heron/", ("heron", "")),
+        ("bitchute", "/embed/a-b_c/", ("", "a-b_c")),
+        ("bitchute", "/search/", ("", "")),
+    ],
+)
+def test_what_a_url_names(name: str, path: str, place: tuple[str, str]) -> None:
+    seed = Seed(url=f"https://{urlsplit(SEEDS[name]).netloc}{path}")
+    assert get(name)(seed=seed).place(seed.url) == place  # type: ignore[attr-defined]
+
+
 def test_lists_that_hold_what_is_hidden_are_mixed() -> None:
     for name in ("odysee", "bitchute"):
         site = VideosSite(size=60, trap=[name, "leak"], clock=Clock(NOW))
