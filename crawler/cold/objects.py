@@ -98,7 +98,7 @@ class Catalogue:
             **{path: f"indexes/{path.stem}-{{}}.cdxj" for path in sorted(self._collection.indexes.glob("*.cdxj"))},
             **{path: f"spiders/{path.stem}-{{}}.py" for path in sorted((root / "spiders").glob("*.py"))},
             **{path: f"reports/{path.stem}-{{}}{path.suffix}" for path in sorted(root.glob("report.*"))},
-            **{path: f"evidence/{path.stem}-{{}}{path.suffix}" for path in sorted((root / "evidence").glob("*.json*"))},
+            **{path: _evidence(root, path) for path in sorted((root / "evidence").rglob("*.json*"))},
         }
         with self._lock:
             return [self._finder(path, name) for path, name in names.items() if path.is_file()]
@@ -137,6 +137,10 @@ class Catalogue:
         if key not in self._hashed:
             self._hashed[key] = _hashed(path)
         return self._hashed[key]
+
+
+def _evidence(root: Path, path: Path) -> str:
+    return f"{path.parent.relative_to(root)}/{path.stem}-{{}}{path.suffix}"
 
 
 def _rank(one: Object) -> int:

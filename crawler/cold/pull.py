@@ -2,20 +2,23 @@
 
 The manifest says what there is; its chain says that nothing of it was changed. What is here already is not fetched
 again, so a pull that was interrupted goes on. A frontier is not needed: the next crawl makes it anew from the WARCs.
+What an archive class holds is asked for all at once, and fetched as it comes.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from dataclasses import dataclass, field
-from fnmatch import fnmatch
 from hashlib import file_digest
 from typing import TYPE_CHECKING
 
+from crawler.cold.choose import Wanted, chosen
 from crawler.cold.store import Archived
 from crawler.collection import Collection, is_vacant, sync_directory
 from crawler.errors import Damaged, NotACollection, OutlastError, UsageError
+from crawler.evidence.canonical import write
 from crawler.warc import manifest
 
 if TYPE_CHECKING:
@@ -25,9 +28,11 @@ if TYPE_CHECKING:
     from crawler.cold.store import Store
 
 _MARKER = re.compile(r"(?P<place>.*/)?collection-(?P<sum>[0-9a-f]{12})(?:~\d+)?\.json")
-_SUM = re.compile(r"-(?P<sum>[0-9a-f]{12})(?:~\d+)?(?P<end>\.warc\.gz|\.jsonl|\.cdxj|\.json)$")
-#: Seconds between looks at what is being restored from an archive.
-LOOK = 5.0
+_SUM = re.compile(r"-(?P<sum>[0-9a-f]{12})(?:~\d+)?(?P<end>\.warc\.gz|\.jsonl|\.cdxj|\.json|\.py)$")
+#: What else comes back: nothing that could lead outside the collection.
+_KEPT = re.compile(r"(?P<path>(?:evidence(?:/from-[0-9a-f]+)?|spiders)/[A-Za-z0-9][A-Za-z0-9._-]*)-[0-9a-f]{12}")
+#: Seconds between looks at what is being restored from an archive, at first and at most.
+LOOK, LONGEST_LOOK = 5.0, 300.0
 
 
 @dataclass(slots=True)
@@ -37,16 +42,17 @@ class Pulled:
     segments: int = 0
     bytes: int = 0
     here_already: int = 0
-    #: Segments of the manifest that the destination does not have, or not as they were; those left out are not in it.
+    #: Segments that were not asked for.
+    left: int = 0
+    #: Segments that were asked for and that the destination does not have, or not as they were.
     missing: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What is wanted of a collection."""
+    """What is wanted of a collection, and how long it may take."""
 
-    #: Shell patterns of segments' names; empty for all.
-    segments: tuple[str, ...] = ()
+    wanted: Wanted = field(default_factory=Wanted)
     #: Ask for archived segments to be restored, at this tier (Bulk, Standard, Expedited), and wait for them.
     tier: str = ""
     days: int = 7
@@ -58,7 +64,8 @@ def pull(
 ) -> Pulled:
     """Fetch the collection below ``prefix`` into a directory that is missing, empty, or holds a part of it.
 
-    Raises UsageError where there is no collection below the prefix, or several; Damaged where its manifest is no good.
+    Raises UsageError where there is no collection below the prefix, or several; Damaged where its manifest is no good;
+    Archived where what was asked for is still being restored.
     """
     keys = dict(store.objects(f"{prefix}/" if prefix else ""))
     place = _place(keys, prefix)
@@ -68,14 +75,10 @@ def pull(
         (root / folder).mkdir(parents=True, exist_ok=True)
     (root / "pulling").touch()
     here = {key.removeprefix(place): key for key in keys if key.startswith(place)}
-    entries = _manifest(store, here, root)
-    pulled = Pulled()
-    for entry in entries:
-        if not wish.segments or any(fnmatch(entry.segment, pattern) for pattern in wish.segments):
-            _segment(store, here, root, entry, wish, pulled, say)
-    _indexes(store, here, root)
+    one = _Pull(store, here, root, wish, say)
+    pulled = one.run()
     # The marker comes last: a directory with one is a collection.
-    _take(store, _newest(here, "collection-", ".json"), root / "collection.json", sha256="")
+    one.marker()
     Collection.open(root)
     (root / "pulling").unlink()
     sync_directory(root)
@@ -92,83 +95,152 @@ def _place(keys: dict[str, int], prefix: str) -> str:
     return places.pop()
 
 
-def _manifest(store: Store, here: dict[str, str], root: Path) -> list[manifest.Entry]:
-    key = _newest(here, "manifest/", ".jsonl")
-    _take(store, key, root / "manifest.jsonl", sha256="")
-    entries = manifest.read(root / "manifest.jsonl")
-    count = int(key.rpartition("/")[2].split("-")[0])
-    if len(entries) != count:
-        raise Damaged(f"{key} should have {count} entries and has {len(entries)}.")
-    return entries
+class _Pull:
+    """One pull. ``here`` is name below the collection's place → key."""
+
+    def __init__(self, store: Store, here: dict[str, str], root: Path, wish: Wish, say: Callable[[str], None]) -> None:
+        self._store = store
+        self._here = here
+        self._root = root
+        self._wish = wish
+        self._say = say
+        self._pulled = Pulled()
+
+    def run(self) -> Pulled:
+        """Fetch all but the marker."""
+        entries = self._manifest()
+        if self._wish.wanted.needs_indexes:
+            self._indexes(entries)
+        wanted = chosen(entries, self._root / "indexes", self._wish.wanted)
+        self._pulled.left = len(entries) - len(wanted)
+        due = [(entry, keys) for entry in wanted if (keys := self._sought(entry)) is not None]
+        asleep = self._wake([keys[0] for _, keys in due if keys])
+        for entry, keys in sorted(due, key=lambda one: bool(one[1]) and one[1][0] in asleep):
+            self._segment(entry, keys, asleep)
+        self._indexes([entry for entry in entries if (self._root / "warcs" / entry.segment).exists()])
+        self._rest()
+        return self._pulled
+
+    def marker(self) -> None:
+        """Fetch the marker: of several the one that knows most, as it only ever learns."""
+        part = self._root / "collection.json.pulled"
+        best, most = b"", -1
+        for name in sorted(self._here):
+            if _MARKER.fullmatch(name):
+                self._take(self._here[name], part)
+                data = part.read_bytes()
+                part.unlink()
+                if (knows := _knowledge(data)) > most:
+                    best, most = data, knows
+        write(self._root / "collection.json", best)
+
+    def _manifest(self) -> list[manifest.Entry]:
+        names = sorted(name for name in self._here if name.startswith("manifest/") and name.endswith(".jsonl"))
+        if not names:
+            raise Damaged("The destination has no manifest.")
+        key, path = self._here[names[-1]], self._root / "manifest.jsonl"
+        self._take(key, path)
+        entries = manifest.read(path)
+        if len(entries) != int(key.rpartition("/")[2].split("-")[0]):
+            raise Damaged(f"{key} has {len(entries)} entries, and its name says another number.")
+        return entries
+
+    def _sought(self, entry: manifest.Entry) -> list[str] | None:
+        """Return the keys under which a segment may be; None where it is on this machine."""
+        path = self._root / "warcs" / entry.segment
+        if path.exists():
+            with path.open("rb") as file:
+                if file_digest(file, "sha256").hexdigest() == entry.sha256:
+                    self._pulled.here_already += 1
+                    return None
+        stem = f"warcs/{entry.segment.removesuffix('.warc.gz')}-{entry.sha256[:12]}"
+        return [self._here[name] for name in sorted(self._here) if name.startswith(stem) and _SUM.search(name)]
+
+    def _wake(self, keys: list[str]) -> set[str]:
+        """Ask for all that is archived, at once; return what that is."""
+        asleep = {key for key in keys if not self._store.is_awake(key)}
+        if asleep and not self._wish.tier:
+            raise OutlastError(
+                f"{len(asleep)} segments are in an archive class, {min(asleep)} among them; --tier Bulk (cheapest), "
+                "Standard or Expedited asks for them and waits."
+            )
+        for key in sorted(asleep):
+            self._store.restore(key, days=self._wish.days, tier=self._wish.tier)
+        if asleep:
+            self._say(f"{len(asleep):,} segments are being restored ({self._wish.tier}); this may take hours.")
+        return asleep
+
+    def _segment(self, entry: manifest.Entry, keys: list[str], asleep: set[str]) -> None:
+        why = "the destination does not have it"
+        for key in keys:
+            try:
+                if key in asleep:
+                    self._await(key)
+                self._take(key, self._root / "warcs" / entry.segment, sha256=entry.sha256)
+            except Damaged as e:
+                why = str(e)
+                continue
+            self._pulled.segments += 1
+            self._pulled.bytes += entry.bytes
+            return
+        self._pulled.missing[entry.segment] = why
+        self._say(f"{entry.segment}: {why}")
+
+    def _await(self, key: str) -> None:
+        until, look = time.monotonic() + self._wish.patience, LOOK
+        while not self._store.is_awake(key):
+            if time.monotonic() > until:
+                raise Archived(f"{key} is still being restored; the same command goes on.")
+            time.sleep(look)
+            look = min(look * 1.5, LONGEST_LOOK)
+
+    def _indexes(self, entries: list[manifest.Entry]) -> None:
+        names: dict[str, str] = {}
+        for name in sorted(self._here):
+            if name.startswith("indexes/") and (found := _SUM.search(name)):
+                names[name[: found.start()].removeprefix("indexes/")] = name
+        for entry in entries:
+            stem = entry.segment.removesuffix(".warc.gz")
+            path = self._root / "indexes" / f"{stem}.cdxj"
+            if stem in names and not path.exists():
+                self._take(self._here[names[stem]], path)
+
+    def _rest(self) -> None:
+        """Fetch statements, time-stamps and spiders; of several under one name the longest, as they only ever grow."""
+        best: dict[Path, bytes] = {}
+        for name in sorted(self._here):
+            found, end = _KEPT.match(name), _SUM.search(name)
+            if found is None or end is None:
+                continue
+            # A spider's own name has its hash already.
+            path = self._root / f"{found['path']}{end['end']}"
+            part = path.with_name(f"{path.name}.pulled")
+            part.parent.mkdir(parents=True, exist_ok=True)
+            self._take(self._here[name], part)
+            data = part.read_bytes()
+            part.unlink()
+            if path not in best or len(data) > len(best[path]):
+                best[path] = data
+        for path, data in best.items():
+            if not path.exists() or path.stat().st_size < len(data):
+                write(path, data)
+
+    def _take(self, key: str, path: Path, *, sha256: str = "") -> None:
+        """Fetch an object into a file that gets its name once it is what it should be; its key has its hash."""
+        short = found["sum"] if (found := _SUM.search(key)) else ""
+        part = path.with_name(path.name + ".part")
+        digest = self._store.download(key, part)
+        if (sha256 and digest != sha256) or not digest.startswith(short):
+            part.unlink()
+            raise Damaged(f"{key} is not what was pushed: its SHA-256 is {digest[:12]}…")
+        part.rename(path)
+        sync_directory(path.parent)
 
 
-def _newest(here: dict[str, str], start: str, end: str) -> str:
-    """Return the key of the newest of the files that are kept under several names."""
-    names = sorted(name for name in here if name.startswith(start) and name.endswith(end))
-    if not names:
-        raise Damaged(f"The destination has no {start}…{end}.")
-    return here[names[-1]]
-
-
-def _segment(
-    store: Store, here: dict[str, str], root: Path, entry: manifest.Entry, wish: Wish, pulled: Pulled,
-    say: Callable[[str], None],
-) -> None:  # fmt: skip
-    path = root / "warcs" / entry.segment
-    if path.exists():
-        with path.open("rb") as file:
-            if file_digest(file, "sha256").hexdigest() == entry.sha256:
-                pulled.here_already += 1
-                return
-    stem = f"warcs/{entry.segment.removesuffix('.warc.gz')}-{entry.sha256[:12]}"
-    names = [name for name in sorted(here) if name.startswith(stem) and _SUM.search(name)]
-    why = "the destination does not have it"
-    for name in names:
-        try:
-            _awake(store, here[name], wish, say)
-            _take(store, here[name], path, sha256=entry.sha256)
-        except Damaged as e:
-            why = str(e)
-            continue
-        pulled.segments += 1
-        pulled.bytes += entry.bytes
-        return
-    pulled.missing[entry.segment] = why
-    say(f"{entry.segment}: {why}")
-
-
-def _awake(store: Store, key: str, wish: Wish, say: Callable[[str], None]) -> None:
-    """Have an archived object restored, and wait until it is there."""
-    if store.is_awake(key):
-        return
-    if not wish.tier:
-        raise OutlastError(f"{key} is in an archive class; --restore Bulk asks for it back and waits.")
-    store.restore(key, days=wish.days, tier=wish.tier)
-    say(f"{key} is being restored ({wish.tier}); this may take hours.")
-    until = time.monotonic() + wish.patience
-    while not store.is_awake(key):
-        if time.monotonic() > until:
-            raise Archived(f"{key} is still being restored; the same command goes on.")
-        time.sleep(LOOK)
-
-
-def _indexes(store: Store, here: dict[str, str], root: Path) -> None:
-    """Take the newest index of each segment that is here."""
-    for path in sorted((root / "warcs").glob("*.warc.gz")):
-        stem = path.name.removesuffix(".warc.gz")
-        found = [name for name in sorted(here) if name.startswith(f"indexes/{stem}-")]
-        if found and not (root / "indexes" / f"{stem}.cdxj").exists():
-            _take(store, here[found[-1]], root / "indexes" / f"{stem}.cdxj", sha256="")
-
-
-def _take(store: Store, key: str, path: Path, *, sha256: str) -> None:
-    """Fetch an object into a file that gets its name once it is what it should be; its key has its hash."""
-    wanted = sha256 or ""
-    short = found["sum"] if (found := _SUM.search(key)) else ""
-    part = path.with_name(path.name + ".part")
-    digest = store.download(key, part)
-    if (wanted and digest != wanted) or not digest.startswith(short):
-        part.unlink()
-        raise Damaged(f"{key} is not what was pushed: its SHA-256 is {digest[:12]}…")
-    part.rename(path)
-    sync_directory(path.parent)
+def _knowledge(data: bytes) -> int:
+    """Return how much a marker knows; -1 where it is none."""
+    try:
+        told = json.loads(data)
+        return sum(len(told.get(name, ())) for name in ("seeds", "templates", "spiders"))
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return -1

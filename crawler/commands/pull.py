@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import click
 
 from crawler.commands.console import common, console_from, duration, size
+from crawler.errors import UsageError
 
 
 @click.command(
     epilog="\b\nExit status\n  0  all that was asked for is here, and is what was pushed\n  2  usage\n"
-    "  3  something is not there\n  4  credentials are missing or were refused\n  6  what came is not what was pushed"
+    "  3  something is not there, or not restored yet\n"
+    "  4  credentials are missing or were refused\n  6  what came is not what was pushed"
 )
-@click.argument("url", metavar="s3://BUCKET/PREFIX")
+@click.argument("url", metavar="NAME|s3://BUCKET/PREFIX|file:///PATH")
 @click.option("--into", required=True, type=click.Path(file_okay=False), help="The collection's directory.")
 @click.option("--endpoint-url", "endpoint", default=None, metavar="URL", help="[default: Amazon's]")
 @click.option("--region", default=None, help="[default: that of the AWS settings]")
 @click.option("--segment", "patterns", multiple=True, metavar="PATTERN", help="Only segments whose names match.")
+@click.option("--url", "urls", multiple=True, metavar="URL", help="Only what holds a capture of this URL.")
+@click.option("--post", "posts", multiple=True, metavar="ID", help="Only what holds a capture whose URL has this id.")
+@click.option("--since", default="", metavar="DATE", help="Only captures of this day (or second) and later.")
+@click.option("--until", default="", metavar="DATE", help="Only captures up to this day (or second), itself included.")
 @click.option(
+    "--tier",
     "--restore",
     "tier",
     type=click.Choice(["Bulk", "Standard", "Expedited"]),
@@ -30,31 +38,47 @@ from crawler.commands.console import common, console_from, duration, size
 @click.option("--wait", default="3d", show_default=True, metavar="TIME", help="Wait so long for what is restored.")
 @common
 def pull(
-    url: str, into: str, endpoint: str | None, region: str | None, patterns: tuple[str, ...], tier: str | None,
-    days: int, wait: str, **options: Any,
+    url: str, into: str, endpoint: str | None, region: str | None, patterns: tuple[str, ...], urls: tuple[str, ...],
+    posts: tuple[str, ...], since: str, until: str, tier: str | None, days: int, wait: str, **options: Any,
 ) -> int:  # fmt: skip
     """Fetch a collection that was pushed, whole or in part, and check every byte of it. The same command goes on after
-    an interruption; ``archive crawl`` goes on with what was pulled, even on a machine that never saw it.
+    an interruption; ``archive crawl`` goes on with what was pulled, even on a machine that never saw it. With
+    --segment, --url, --post or dates only the segments that hold it come, found through the indexes.
     """
     from contextlib import closing  # noqa: PLC0415 - not for --help
 
-    from crawler.cold.destination import from_url  # noqa: PLC0415
+    from crawler.cold.choose import Wanted  # noqa: PLC0415
     from crawler.cold.pull import Wish  # noqa: PLC0415
     from crawler.cold.pull import pull as fetch  # noqa: PLC0415
-    from crawler.cold.store import open_store  # noqa: PLC0415
+    from crawler.cold.store import Archived, open_store  # noqa: PLC0415
+    from crawler.commands.destinations import named  # noqa: PLC0415
 
     console = console_from(options)
-    destination = from_url(url, endpoint=endpoint, region=region)
-    wish = Wish(segments=patterns, tier=tier or "", days=days, patience=duration(wait))
+    (destination,) = named((url,), (endpoint,) if endpoint else (), region)
+    wanted = Wanted(segments=patterns, urls=urls, posts=posts, since=_digits(since), until=_digits(until))
+    wish = Wish(wanted=wanted, tier=tier or "", days=days, patience=duration(wait))
     with closing(open_store(destination)) as store:
-        pulled = fetch(store, destination.prefix, Path(into), wish, say=console.say)
+        try:
+            pulled = fetch(store, destination.prefix, Path(into), wish, say=console.say)
+        except Archived as e:
+            console.say(f"archive: {e}")
+            console.summary(exit_code=3, error=str(e), directory=into)
+            return 3
     console.result(
         f"{into}: {pulled.segments:,} segments fetched ({size(pulled.bytes)}), {pulled.here_already:,} here already"
+        + (f", {pulled.left:,} not asked for" if pulled.left else "")
         + (f", {len(pulled.missing):,} not to be had" if pulled.missing else "")
     )
     code = 3 if pulled.missing else 0
     console.summary(
         exit_code=code, segments=pulled.segments, bytes=pulled.bytes, here_already=pulled.here_already,
-        missing=pulled.missing, directory=into,
+        not_asked_for=pulled.left, missing=pulled.missing, directory=into,
     )  # fmt: skip
     return code
+
+
+def _digits(date: str) -> str:
+    digits = re.sub(r"[-:TZ ]", "", date)
+    if date and not re.fullmatch(r"\d{4}(\d\d){0,5}", digits):
+        raise UsageError(f"{date!r} is no date; write 2021-01-06 or 2021-01-06T12:00:00Z.")
+    return digits

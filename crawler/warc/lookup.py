@@ -21,6 +21,8 @@ class Line:
     stamp: str
     url: str
     mime: str
+    #: Of the payload, as the record's header says it.
+    digest: str
     segment: str
     offset: int
     length: int
@@ -69,8 +71,9 @@ def _parsed(text: bytes, index: Path) -> Line:
         _, stamp, told = text.decode().split(" ", 2)
         facts = json.loads(told)
         return Line(
-            stamp=stamp, url=facts["url"], mime=facts.get("mime", ""), segment=facts["filename"],
-            offset=int(facts["offset"]), length=int(facts["length"]),
+            stamp=stamp, url=facts["url"], mime=facts.get("mime", ""),
+            digest=facts.get("digest", ""), segment=facts["filename"], offset=int(facts["offset"]),
+            length=int(facts["length"]),
         )  # fmt: skip
     except (ValueError, KeyError, TypeError) as e:
         raise Damaged(f"{index.name} has a line that is none of an index: {e}") from e

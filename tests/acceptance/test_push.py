@@ -108,7 +108,7 @@ def test_what_is_archived_is_asked_for_and_waited_for(collection: Path, tmp_path
         where = [f"s3://{BUCKET}/deep", "--endpoint-url", server.url, "--into", tmp_path / "c"]
         refused = archive("pull", *where, **server.environment)
         assert refused.code != 0
-        assert "--restore" in refused.err
+        assert "--tier" in refused.err
         ran = archive("pull", *where, "--restore", "Bulk", **server.environment)
         assert ran.code == 0, ran.err
         assert archive("verify", tmp_path / "c").code == 0
