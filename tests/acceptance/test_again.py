@@ -58,6 +58,18 @@ def test_a_list_that_only_names_what_there_is_stops_there_too(tmp_path: Path) ->
     assert [at < before for at in lists] == [True, True, False]
 
 
+def test_a_list_of_numbered_posts_stops_at_the_first_page_that_is_known(tmp_path: Path) -> None:
+    with running("discourse", size=120) as replica:
+        crawl = ["crawl", f"127.0.0.1:{replica.port}", "--into", tmp_path / "c", "--rate", "100"]
+        assert archive(*crawl).code == 0
+        before = len(replica.ledger())
+        again = archive(*crawl, "--again")
+        assert again.code == 0, again.err
+        targets = [one["target"] for one in replica.ledger()]
+    lists = [at for at, target in enumerate(targets) if target.startswith("/posts.json")]
+    assert [at < before for at in lists] == [True, True, True, False]
+
+
 def test_what_was_missing_is_asked_for_again_when_told(tmp_path: Path) -> None:
     with running("plain") as replica:
         crawl = ["crawl", f"127.0.0.1:{replica.port}", "--into", tmp_path / "c"]
