@@ -16,7 +16,10 @@ from crawler.errors import Interrupted, OutlastError
 
 COMMANDS = {
     "crawl": ("crawl", "Save a whole site; the same command resumes."),
-    "resume": ("resume", "Go on with an interrupted crawl."),
+    "resume": ("resume", "Go on with an interrupted or paused crawl."),
+    "pause": ("steer", "Let a running crawl ask nothing until it is resumed."),
+    "set": ("steer", "Change the pace, the order or the scope of a crawl while it runs."),
+    "stop": ("steer", "End a running crawl in good order."),
     "detect": ("detect", "Say which platform a site is, and why."),
     "status": ("status", "Say what a collection holds and what it lacks, also while it is crawled."),
     "coverage": ("coverage", "List what is lacking, each gap with its evidence."),

@@ -43,9 +43,14 @@ class Admission:
             home=host_of(seed.url), open_lanes=frozenset({"robots"} | offsite), include=config.include,
             exclude=config.exclude,
         )  # fmt: skip
+        self._excluded = config.exclude
         self._policy = config.robots
         self._frontier = frontier
         self._rules: dict[str, Rules] = {}
+
+    def exclude(self, patterns: tuple[str, ...]) -> None:
+        """Refuse from now on what matches these regular expressions, or those of the settings."""
+        self._scope = replace(self._scope, exclude=(*self._excluded, *patterns))
 
     def admitted(self, fetches: Iterable[Fetch]) -> Iterator[Fetch]:
         """Yield the fetches that belong."""

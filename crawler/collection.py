@@ -7,6 +7,7 @@
       warcs/NAME.warc.gz       sealed segments; NAME.warc.gz.open while being written
       indexes/NAME.cdxj        one sorted CDXJ file a segment
       spiders/NAME-SHA.py      the site's own spider, where there is one, each version of it
+      controls.jsonl           orders to the crawl, a line each
       manifest.jsonl           one hash-chained line a sealed segment
       evidence/                signed statements of all this, and time-stamps of the manifest's head
       dataset.sqlite           what the WARCs say, as tables; made anew from them at any time

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from crawler import clock
+from crawler.control import Steering
 from crawler.errors import OutlastError
 from crawler.frontier.remote import (
     Alive,
@@ -31,6 +32,7 @@ from crawler.frontier.remote import (
     Failed,
     Frame,
     Freeze,
+    GiveBack,
     Granted,
     Limited,
     Look,
@@ -39,13 +41,14 @@ from crawler.frontier.remote import (
     Reply,
     SegmentClosed,
     Settle,
+    Steer,
     Stop,
     Welcome,
     Wire,
     serve,
 )
 from crawler.model import Lease
-from crawler.politeness.pace import merged, part_of
+from crawler.politeness.pace import merged, of_host, part_of
 from crawler.provenance import warcinfo_fields
 from spiders.registry import get
 
@@ -114,6 +117,7 @@ class Crew:
         self._splits = not (config.rate or config.delay) and config.concurrency >= self._size
         self._advised = get(platform).rates
         self._workers: list[_Worker] = []
+        self._steering = Steering()
         self._ending = False
         self._deaths = 0
         #: Number of the newest segment.
@@ -158,6 +162,30 @@ class Crew:
             await self._last_words(worker)
             await self._leave(worker)
 
+    def steer(self, steering: Steering) -> None:
+        """Let all workers go by new orders from now on."""
+        self._steering = steering
+        for worker in self._workers:
+            self._instruct(worker)
+
+    def _instruct(self, worker: _Worker) -> None:
+        steering = self._steering
+        told = Steer(
+            paused=steering.paused,
+            rates={host: rate / (self._size if self._splits else 1) for host, rate in steering.rates.items()},
+            concurrency={host: self._permits(host, n, worker.slot) for host, n in steering.concurrency.items()},
+        )
+        with suppress(ConnectionError):
+            worker.wire.push(Frame(0, reply=told))
+
+    def _permits(self, host: str, whole: int, slot: int) -> int:
+        """Return a worker's part of the requests at once that a host is allowed by an order."""
+        if not self._splits:
+            return whole
+        # Which workers get one more differs from host to host.
+        turn = (slot + zlib.crc32(host.encode())) % self._size
+        return whole // self._size + (turn < whole % self._size)
+
     def kill(self) -> None:
         """End all workers at once; the next run recovers what they had written."""
         for worker in self._workers:
@@ -199,6 +227,8 @@ class Crew:
             clock=clock.offset(),
         )  # fmt: skip
         wire.push(Frame(0, reply=welcome))
+        if self._steering != Steering():
+            self._instruct(worker)
 
     def _part(self, slot: int) -> Config:
         """Return the settings of one worker: its part of the permits."""
@@ -251,6 +281,9 @@ class Crew:
                 error = OutlastError(call.message)
                 error.exit_code = call.exit_code
                 self._stop(error)
+            case GiveBack():
+                await self._writer(self._frontier.give_back, worker.name, call.ids)
+                self._tell_idle()
             case Alive():
                 pass
         return Done()
@@ -259,7 +292,8 @@ class Crew:
         began = time.monotonic()
         while time.monotonic() - began < self.brake * BRAKE and not self._ending:  # noqa: ASYNC110 - it may be let go
             await asyncio.sleep(0.2)
-        if self._ending:
+        if self._ending or self._steering.paused:
+            worker.idle = True
             return Granted(Lease(token=0, worker=worker.name, expires=0.0), None)
         fewer = msgspec.structs.replace(ask, n=max(int(ask.n * (1 - self.brake)), 1))
         granted = await self._writer(self._lease, worker, fewer)
@@ -272,6 +306,9 @@ class Crew:
             is_one = not self._splits or (urlsplit(origin).hostname or "") in self._advised
             if is_one and zlib.crc32(origin.encode()) % self._size != worker.slot:
                 return 0
+            for host, whole in self._steering.concurrency.items():
+                if host == of_host({host: host}, origin, "") and not self._permits(host, whole, worker.slot):
+                    return 0
             return ask.busy.get(origin, ask.default_room)
 
         lease = self._frontier.lease(

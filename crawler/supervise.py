@@ -18,8 +18,9 @@ from crawler import clock
 from crawler.admission import Admission
 from crawler.capture import spool
 from crawler.collection import OPEN_SUFFIX
+from crawler.control import ONCE, Order, Orders
 from crawler.crew import Crew
-from crawler.errors import DiskFull, OutlastError, TimeUp
+from crawler.errors import DiskFull, Interrupted, OutlastError, TimeUp
 from crawler.frontier.thread import WriterThread
 from crawler.recover import recover, take_in
 from crawler.reparse import reparse
@@ -99,6 +100,8 @@ class Supervisor:
             collection, frontier, self._call, self.admission, config, seed, spider.name,
             closed=self._sealing.add, stop=self.stop,
         )  # fmt: skip
+        self._orders = Orders(collection.root)
+        self._paused = False
         self._stopping = asyncio.Event()
         self._error: OutlastError | None = None
         self._begun = time.monotonic()
@@ -114,6 +117,7 @@ class Supervisor:
 
         ``reachable`` is awaited before the first worker starts, and raises SiteUnavailable where that is of no use.
         """
+        self._loop = asyncio.get_running_loop()
         try:
             await self._call(self._prepare)
             stats = await self._call(self.frontier.stats)
@@ -163,7 +167,6 @@ class Supervisor:
     # Start
 
     def _prepare(self) -> None:
-        self.frontier.set_lanes({lane.name: lane.order for lane in self.spider.lanes})
         self.frontier.gate_for = self.admission.gate_for
         self.frontier.reset_leases()
         self.frontier.forget_waits(clock.now() + LONGEST_WAIT)
@@ -187,21 +190,55 @@ class Supervisor:
             self._notes.append(f"{found}.")
         self._crew.serial = int(self.frontier.meta_get("serial") or 0)
         self._captures_before = self.frontier.stats().captures
+        self._obey(self._orders.news(), is_start=True)
 
     # Watching
 
     async def _watch(self) -> None:
         while not self._stopping.is_set():
+            if orders := self._orders.news():
+                await self._call(self._obey, orders)
             stats = await self._call(self.frontier.stats)
             self._progress(stats, time.monotonic() - self._begun)
             self._check_limits(stats)
             await self._crew.check(self._recover_worker)
-            if not stats.leased and not self._stopping.is_set():
+            if not stats.leased and not (self._paused and stats.queued) and not self._stopping.is_set():
                 await self._check_finished(stats)
             try:
                 await asyncio.wait_for(self._stopping.wait(), TICK)
             except TimeoutError:
                 continue
+
+    # Orders
+
+    def _obey(self, orders: list[Order], *, is_start: bool = False) -> None:
+        """Do what was asked for, once where it is done once; what holds is laid on anew as a whole.
+
+        Runs in the frontier's thread. At a start ``orders`` are all there ever were: those that are done once and
+        came while nobody read them are done now, but an old ``stop`` stops nothing any more.
+        """
+        seen = int(self.frontier.meta_get("orders") or 0) if is_start else 0
+        for order in orders[seen:]:
+            log.info("order by %s: %s", order.by, order)
+            if order.verb in ONCE:
+                self._do(order, is_start=is_start)
+        self.frontier.meta_set("orders", str(len(self._orders.all)))
+        standing = self._orders.standing()
+        self.frontier.set_lanes({**{lane.name: lane.order for lane in self.spider.lanes}, **standing.lanes})
+        self.admission.exclude(standing.exclude)
+        self._paused = standing.paused
+        self._loop.call_soon_threadsafe(self._crew.steer, standing)
+
+    def _do(self, order: Order, *, is_start: bool) -> None:
+        if order.verb == "retry":
+            missing = order.subject == "missing"
+            count = self.frontier.requeue_missing() if missing else self.frontier.requeue(order.subject)
+            log.info("%d %s fetches queued again", count, order.subject)
+        elif not is_start:
+            self._loop.call_soon_threadsafe(
+                self.stop,
+                Interrupted("Stopped by an order; all is saved and the same command goes on."),
+            )
 
     def _check_limits(self, stats: Stats) -> None:
         config = self.config

@@ -35,7 +35,7 @@ from crawler.commit import Committer, read_run
 from crawler.errors import DiskFull, OutlastError, TooFewFiles
 from crawler.framing import Head, parse_headers
 from crawler.frontier.reader import FrontierReader
-from crawler.frontier.remote import Freeze, Look, RemoteFrontier, Reply, Stop, Welcome, Wire
+from crawler.frontier.remote import Freeze, Look, RemoteFrontier, Reply, Steer, Stop, Welcome, Wire
 from crawler.frontier.scheduler import WAKE, Hand
 from crawler.model import Capture, Fetch, Leased, Lookup, SegmentClass, State, Tls
 from crawler.politeness.pace import Change, Pace
@@ -261,6 +261,14 @@ class Worker:
                 self.pace.told(reply.origin, clock.now(), reply.until, reply.why)
             case Look():
                 self.hand.look_again()
+            case Steer():
+                self._steer(reply)
+
+    def _steer(self, told: Steer) -> None:
+        """Take up new ceilings at once; what is held for hosts that may not be asked here goes back."""
+        self.pace.steer(told.rates, told.concurrency)
+        if ids := self.hand.steer(paused=told.paused, is_closed=self.pace.is_closed):
+            self.frontier.give_back(ids)
 
     def _fatal(self, error: Exception) -> None:
         if self.error is None:

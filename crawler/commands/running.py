@@ -21,6 +21,7 @@ from crawler.commands.console import Console, is_terminal, size
 from crawler.commands.crawl import PER_RUN
 from crawler.commands.status import MOST_NAMED, claim_line, coverage_facts, coverage_lines, note_line, trouble
 from crawler.config import Config
+from crawler.control import is_paused
 from crawler.errors import Interrupted, SiteUnavailable, UsageError
 from crawler.frontier.sqlite import SqliteFrontier
 from crawler.model import Seed
@@ -74,6 +75,8 @@ def carry_out(order: Order, console: Console) -> int:
     with collection.lock():
         log_to(collection)
         _adopt(order, collection, console)
+        if is_paused(collection.root):
+            console.say(f"Paused by an order: nothing is asked until `archive resume {root}`.")
         frontier = SqliteFrontier(collection.frontier)
         config = _remembered(frontier, config)
         beside = pushing.Pushing(collection, config, console) if config.push_to else None

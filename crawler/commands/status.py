@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from crawler.commands.console import Console, common, console_from, size
 
 if TYPE_CHECKING:
     from crawler.collection import Collection
+    from crawler.control import Steering
     from crawler.frontier.interface import Stats
     from crawler.model import Claim, Note
 
@@ -28,14 +30,18 @@ def status(directory: str, **options: Any) -> None:
     """Say what the collection in DIRECTORY holds and what it lacks."""
     from crawler.collection import Collection  # noqa: PLC0415 - not for --help
     from crawler.commands.sweeps import sweep_facts, sweep_lines  # noqa: PLC0415
+    from crawler.control import standing  # noqa: PLC0415
     from crawler.frontier.reader import FrontierReader  # noqa: PLC0415
 
     console = console_from(options)
     collection = Collection.open(Path(directory))
+    orders = standing(collection.root)
     frontier = FrontierReader(collection.frontier)
     try:
         swept = frontier.sweeps()
-        _show(collection, frontier.stats(), frontier.coverage(), sweep_facts(swept), console)
+        _show(collection, frontier.stats(), frontier.coverage(), sweep_facts(swept), orders, console)
+        for line in order_lines(orders):
+            console.result(line)
         for line in sweep_lines(swept):
             console.result(line)
         for line in [claim_line(claim) for claim in frontier.claims()]:
@@ -48,7 +54,7 @@ def status(directory: str, **options: Any) -> None:
 
 def _show(
     collection: Collection, stats: Stats, coverage: dict[str, dict[str, int]], sweeps: list[dict[str, Any]],
-    console: Console,
+    orders: Steering, console: Console,
 ) -> None:  # fmt: skip
     marker, running = collection.marker, collection.is_locked()
     sealed = collection.sealed_segments()
@@ -74,7 +80,18 @@ def _show(
         bytes=stats.bytes, coverage=coverage_facts(coverage), done=stats.done, queued=stats.queued, leased=stats.leased,
         parked=stats.parked, failed=stats.failed, excluded=stats.excluded, reasons=stats.reasons, lanes=stats.lanes,
         segments=[path.name for path in sealed], segment_bytes=held, sweeps=sweeps,
+        orders=asdict(orders),
     )  # fmt: skip
+
+
+def order_lines(orders: Steering) -> list[str]:
+    """Return what the orders to a crawl amount to, as people read them."""
+    lines = ["  paused: nothing is asked until `archive resume`"] if orders.paused else []
+    told = [f"rate {host} {rate:g}/s" for host, rate in orders.rates.items()]
+    told += [f"concurrency {host} {n}" for host, n in orders.concurrency.items()]
+    told += [f"lane {lane} {place}" for lane, place in orders.lanes.items()]
+    told += [f"exclude {pattern}" for pattern in orders.exclude]
+    return lines + ([f"  set: {', '.join(told)}"] if told else [])
 
 
 def coverage_lines(platform: str, coverage: dict[str, dict[str, int]]) -> list[str]:

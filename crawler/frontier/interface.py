@@ -185,6 +185,10 @@ class Frontier(Protocol):
         """Put back what a worker holds; attempts stay as they were."""
         ...
 
+    def give_back(self, worker: str, ids: Iterable[int]) -> int:
+        """Put back some of what a worker holds and never started; return how many."""
+        ...
+
     def reset_leases(self) -> int:
         """Put back everything that is leased: nobody else runs."""
         ...

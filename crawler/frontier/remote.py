@@ -19,7 +19,7 @@ from crawler.model import Commit, Lease, Seed, SegmentClass  # noqa: TC001 - as 
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
 #: A frame bigger than this is a fault, not a message.
 MAX_FRAME = 64 << 20
@@ -76,7 +76,13 @@ class Failed(msgspec.Struct, tag=True, frozen=True):
     message: str
 
 
-Call = Ask | Settle | NewSegment | SegmentClosed | Remember | Alive | Limited | Failed
+class GiveBack(msgspec.Struct, tag=True, frozen=True):
+    """Worker: I shall not start these (ids of fetches) and hold them no more."""
+
+    ids: tuple[int, ...]
+
+
+Call = Ask | Settle | NewSegment | SegmentClosed | Remember | Alive | Limited | Failed | GiveBack
 
 
 class Welcome(msgspec.Struct, tag=True, frozen=True):
@@ -118,13 +124,21 @@ class Look(msgspec.Struct, tag=True, frozen=True):
     """Supervisor, unasked, to a worker that asked in vain: there may be work now."""
 
 
+class Steer(msgspec.Struct, tag=True, frozen=True):
+    """Supervisor, unasked: your ceilings, by host or host:port, from now on; start nothing while ``paused``."""
+
+    paused: bool
+    rates: dict[str, float]
+    concurrency: dict[str, int]
+
+
 class Stop(msgspec.Struct, tag=True, frozen=True):
     """Supervisor, unasked: finish what is in flight and end."""
 
     reason: str
 
 
-Reply = Welcome | Granted | Done | Freeze | Look | Stop
+Reply = Welcome | Granted | Done | Freeze | Look | Steer | Stop
 
 
 class Frame(msgspec.Struct, array_like=True, frozen=True):
@@ -215,6 +229,10 @@ class RemoteFrontier:
     async def alive(self) -> None:
         """Give a sign of life."""
         await self._call(Alive())
+
+    def give_back(self, ids: Iterable[int]) -> None:
+        """Say, without waiting, that these fetches are not held any more."""
+        self._wire.push(Frame(0, call=GiveBack(tuple(ids))))
 
     def limited(self, origin: str, until: float, why: str) -> None:
         """Tell all workers, without waiting, to leave an origin alone until then (seconds since the epoch)."""

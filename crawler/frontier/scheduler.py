@@ -61,6 +61,7 @@ class Hand:
         #: Started and not yet settled.
         self.in_flight = 0
         self.stopping = False
+        self._paused = False
         self.carried: deque[asyncio.Task[Any]] = deque()
 
     def start(self) -> None:
@@ -70,7 +71,7 @@ class Hand:
 
     def take(self) -> Leased | None:
         """Return a fetch that may start now, oldest origin first, or None; then the engine is woken in time."""
-        if self.stopping:
+        if self.stopping or self._paused:
             return None
         now = clock.now()
         for place, queue in self._ready.items():
@@ -92,6 +93,15 @@ class Hand:
     def carry(self, task: asyncio.Task[Any]) -> None:
         """Keep a capture under way for the next request."""
         self.carried.append(task)
+
+    def steer(self, *, paused: bool, is_closed: Callable[[str], bool]) -> list[int]:
+        """Start nothing while ``paused``, and hold nothing for origins that are closed now: return the ids of it."""
+        self._paused = paused
+        self._again.set()
+        gone = [place for place in self._ready if is_closed(place)]
+        ids = [leased.id for place in gone for leased in self._ready.pop(place)]
+        self._held -= len(ids)
+        return ids
 
     def settled(self) -> int:
         """One started fetch has been settled; return how many are still under way."""
@@ -131,6 +141,8 @@ class Hand:
     async def _refill(self) -> None:
         while not self.stopping:
             self._again.clear()
+            if self._ready:  # the pace may have changed
+                self.wake()
             if self._held < self._wanted:
                 busy = {place: max(self._per_host - len(queue), 0) for place, queue in self._ready.items()}
                 granted = await self._frontier.lease(self._wanted - self._held, busy, self._per_host)

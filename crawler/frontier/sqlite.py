@@ -308,6 +308,11 @@ class SqliteFrontier(FrontierReader):
         """Put back what a worker holds."""
         return self._put_back("held_by", {"worker": worker}) + self._sweeps.put_back(lambda one: one.worker == worker)
 
+    def give_back(self, worker: str, ids: Iterable[int]) -> int:
+        """Put back some of what a worker holds."""
+        wanted = frozenset(ids)
+        return self._put_back("held_by", {"worker": worker}, wanted) + self._sweeps.give_back(worker, wanted)
+
     def reset_leases(self) -> int:
         """Put back everything that is leased."""
         return self._put_back("held", {}) + self._sweeps.put_back(lambda one: True)
@@ -331,9 +336,10 @@ class SqliteFrontier(FrontierReader):
             lanes[lane]["leased"] = lanes[lane].get("leased", 0) + count
         return replace(stats, queued=stats.queued - out.total(), leased=stats.leased + out.total(), lanes=lanes)
 
-    def _put_back(self, which: str, facts: dict[str, Any]) -> int:
+    def _put_back(self, which: str, facts: dict[str, Any], wanted: frozenset[int] | None = None) -> int:
         with self._transaction():
             rows = self._db.execute(self._sql[which], facts).fetchall()
+            rows = [row for row in rows if wanted is None or row[0] in wanted]
             for number, bucket in rows:
                 self._db.execute(self._sql["put_back"], {"id": number})
                 self._moves[bucket, "leased"] -= 1

@@ -20,7 +20,7 @@ from crawler.url import canonical
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 #: Ids whose bits are kept together.
 STRETCH = 1024
@@ -203,7 +203,13 @@ class Sweeps:
 
     def put_back(self, which: Callable[[Lent], bool]) -> int:
         """Take back what is out and will not be settled; return how much that is."""
-        back = [number for number, lent in self._lent.items() if which(lent)]
+        return self._take_back([number for number, lent in self._lent.items() if which(lent)])
+
+    def give_back(self, worker: str, numbers: Iterable[int]) -> int:
+        """Take back some of what a worker has."""
+        return self._take_back([n for n in numbers if n in self._lent and self._lent[n].worker == worker])
+
+    def _take_back(self, back: list[int]) -> int:
         self.returned(back)
         for sweep in self._all or ():
             if back:

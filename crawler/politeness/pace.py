@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 import random
 from collections import deque
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from crawler.model import Outcome
@@ -52,6 +52,8 @@ AFTER_FREEZE, WARMING = 0.7, 0.05
 CATCH_UP = 0.1
 #: Origins that are remembered: requisites name any number of hosts.
 MAX_ORIGINS = 10_000
+
+T = TypeVar("T")
 
 _TROUBLE = frozenset({Outcome.TIMEOUT, Outcome.REFUSED, Outcome.CUT})
 #: Overload by its status, Cloudflare's included. A plain 500 is one page's fault as often as the host's.
@@ -109,7 +111,7 @@ class _Permits:
             self._try_less()
         elif 2 * in_use >= self.allowed:  # permits that nobody uses prove nothing
             step = 1 if self.allowed < self.threshold else 1 / self.allowed
-            self.allowed = min(self.allowed + step, float(ceiling))
+            self.allowed = max(min(self.allowed + step, float(ceiling)), 1.0)
 
     def halve(self) -> None:
         """Make room for a host in trouble."""
@@ -357,8 +359,29 @@ class Pace:
         self._hosts: dict[str, HostPace] = {}
         #: Host → requests a second that it asks for at the most.
         self._advised = dict(advised or {})
+        #: host or host:port → ceilings of its own.
+        self._special: dict[str, Ceilings] = {}
         #: Origins that wait for the clock.
         self._waiting: set[str] = set()
+
+    def steer(self, rates: Mapping[str, float], concurrency: Mapping[str, int]) -> None:
+        """Give some hosts (host or host:port) ceilings of their own, and all others the common ones, from now on."""
+        common = self.ceilings
+        self._special = {
+            place: replace(
+                common, rate=rates.get(place, common.rate), concurrency=concurrency.get(place, common.concurrency)
+            )
+            for place in {*rates, *concurrency}
+        }
+        for origin, host in self._hosts.items():
+            host.ceilings = self._ceilings(origin)
+
+    def is_closed(self, origin: str) -> bool:
+        """Say whether a host may not be asked at all."""
+        return self._ceilings(origin).concurrency == 0
+
+    def _ceilings(self, origin: str) -> Ceilings:
+        return of_host(self._special, origin, self.ceilings)
 
     def room(self, origin: str, now: float) -> int:
         """Return how many requests may start now."""
@@ -421,7 +444,7 @@ class Pace:
             if len(self._hosts) >= MAX_ORIGINS:
                 self._forget()
             advised = self._advised.get(urlsplit(origin).hostname or "", 0.0) if self._advised else 0.0
-            host = self._hosts[origin] = HostPace(self.ceilings, self._chance, advised)
+            host = self._hosts[origin] = HostPace(self._ceilings(origin), self._chance, advised)
         return host
 
     def _forget(self) -> None:
@@ -437,6 +460,14 @@ class Pace:
     def _change(self, origin: str, host: HostPace, now: float, why: str | None) -> Change | None:
         frozen = host.frozen_until if host.frozen_until > now else 0.0
         return None if why is None else Change(origin=origin, why=f"{origin}: {why}", frozen_until=frozen)
+
+
+def of_host(known: Mapping[str, T], origin: str, default: T) -> T:
+    """Return what is known of an origin by its host:port, else by its host."""
+    if not known:
+        return default
+    parts = urlsplit(origin)
+    return known.get(parts.netloc, known.get(parts.hostname or "", default))
 
 
 def merged(paces: Iterable[dict[str, Any]]) -> dict[str, Any]:
