@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
-from crawler.model import Claim, Covered, Note, Standing, Verdict
+from crawler.model import Account, Claim, Covered, Note, Post, Standing, Verdict
 from spiders import atproto_items as items
 from spiders import bluesky_items as views
 from spiders.api import at, number, objects, text, turn, with_query
@@ -41,7 +41,7 @@ from spiders.window import Window, day
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from crawler.model import Account, Fetch, Lane, Seed
+    from crawler.model import Fetch, Lane, Seed
     from crawler.response import CaptureResponse
 
 APP, API, DIRECTORY = "https://bsky.app", "https://public.api.bsky.app", "https://plc.directory"
@@ -172,6 +172,14 @@ class BlueskySpider(AtprotoSpider):
             why = f"Where {whose} keeps its data is not known (HTTP {response.status}): no files of it are taken."
             yield Note(text=why, url=response.url)
 
+    def parse_description(self, response: CaptureResponse) -> Iterator[Yield]:
+        """Read who an account is, of whom the app view says more."""
+        yield from _lesser(super().parse_description(response))
+
+    def record(self, uri: str, cid: str, record: dict[str, Any], response: CaptureResponse) -> Iterator[Yield]:
+        """Yield what a record is; of a post the app view says more."""
+        yield from _lesser(super().record(uri, cid, record, response))
+
     # What the app view shows
 
     def _feed(self, whose: str, until: str | None, response: CaptureResponse) -> Fetch:
@@ -245,7 +253,7 @@ class BlueskySpider(AtprotoSpider):
             return
         yield made
         if made.author != whose:
-            yield self._person(at(post, "author"), response)
+            yield replace(self._person(at(post, "author"), response), extra={"mentioned_only": True})
             yield from self._beside("avatar", text(post, "author", "avatar"), EXTRAS, response)
         if made.author != whose or _place(self.seed.url)[1]:
             for url in views.pictures(post, response):
@@ -258,6 +266,15 @@ class BlueskySpider(AtprotoSpider):
     def _person(self, said: Any, response: CaptureResponse) -> Account:
         page = f"{self.app()}/profile/{quote(items.did(said, 'did'), safe=':')}"
         return views.person_of(said, page, response, self.name)
+
+
+def _lesser(said: Iterator[Yield]) -> Iterator[Yield]:
+    """Mark accounts and posts as what counts only where nobody says more of them; echoes nobody does."""
+    for thing in said:
+        if isinstance(thing, Account) or (isinstance(thing, Post) and thing.kind != "repost"):
+            yield replace(thing, extra={**thing.extra, "mentioned_only": True})
+        else:
+            yield thing
 
 
 def _place(url: str) -> tuple[str, str]:

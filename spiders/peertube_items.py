@@ -127,7 +127,10 @@ def account_of(
         created_at=span(instant(text(actor, "createdAt"))),
         avatar=next(pictures(actor, "avatar", response), None), banner=next(pictures(actor, "banner", response), None),
         counters=counters(actor, {"followers": "followersCount", "following": "followingCount"}),
-        extra={"kind": kind, "support": text(actor, "support"), "owner": handle(actor.get("ownerAccount"), here)},
+        extra={
+            "kind": kind, "support": text(actor, "support"), "owner": handle(actor.get("ownerAccount"), here),
+            **({} if "description" in actor else {"mentioned_only": True}),
+        },
         **source(response),
     )  # fmt: skip
 

@@ -137,7 +137,8 @@ class _Making:
 
     def _post(self, item: Post) -> Entry:
         text, markup = self._plain(item.text)
-        thing, rank = f"{_SHOWN.get(item.kind, item.kind)}/{item.id}", int(item.kind not in _SHOWN)
+        thing = f"{_SHOWN.get(item.kind, item.kind)}/{item.id}"
+        rank = int(item.kind not in _SHOWN and not item.extra.get("mentioned_only"))
         said = [item.extra[name] for name in _SAID if name in item.extra]
         mark = _hash(
             "post", thing, rank, item.text, item.in_reply_to, item.repost_of, item.sensitive, item.deleted,

@@ -88,6 +88,17 @@ def test_a_card_never_stands_for_the_post_itself(tmp_path: Path) -> None:
         ]  # fmt: skip
 
 
+def test_what_says_less_of_a_post_never_stands_for_what_says_more(tmp_path: Path) -> None:
+    shop = Shop(tmp_path / "c")
+    for minutes, more in ((0, {"counters": {"likes": "2"}}), (5, {"extra": {"mentioned_only": True}})):
+        page = shop.segment()
+        page.says({"id": "1", "text": "tea", **more}, minutes=minutes)
+        page.seal()
+    with Dataset(shop.collection) as dataset:
+        dataset.update()
+        assert rows_of(dataset, "SELECT text, counters FROM posts") == [("tea", '{"likes":"2"}')]
+
+
 def test_markup_is_told_apart_from_its_text(tmp_path: Path) -> None:
     page = Shop(tmp_path / "c", markup=True).segment()
     page.says({"id": "1", "text": "<p>tea &amp; <b>toast</b><br>jam</p><script>bang()</script>"})
