@@ -45,7 +45,7 @@ from crawler.replicas.run import running
 from crawler.scope import seed_from
 from crawler.supervise import Supervisor
 from crawler.warc.seal import seal
-from crawler.warc.verify import verify_collection
+from crawler.warc.verify.collection import verify_collection
 from spiders.registry import get
 from tests.acceptance.killing import crawl_command
 from tests.acceptance.support import archive, command, doubles, environment, segments, settled

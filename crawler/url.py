@@ -6,8 +6,6 @@ import re
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from w3lib.url import safe_url_string
-
 DEFAULT_PORTS = {"http": 80, "https": 443}
 #: What most URLs look like, and is as it should be.
 _PLAIN = re.compile(
@@ -33,6 +31,9 @@ def canonical(url: str) -> str:
 def _spell(url: str) -> str:
     if _PLAIN.fullmatch(url):
         return url
+    # As heavy as all the rest, and most URLs never come here.
+    from w3lib.url import safe_url_string  # noqa: PLC0415
+
     parts = urlsplit(safe_url_string(url))
     scheme = parts.scheme.lower()
     host = _ascii_host((parts.hostname or "").rstrip("."))

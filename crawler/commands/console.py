@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -83,6 +82,8 @@ def _read_config(ctx: click.Context, _param: click.Parameter, value: str | None)
     ctx.meta["outlast.config"] = path
     if not path.is_file() and (value is None or ctx.info_name == "add"):  # what adds to a config may begin one
         return
+    import tomllib  # noqa: PLC0415 - most have no such file
+
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
     except OSError as e:

@@ -1,20 +1,22 @@
-"""``archive verify``: prove that a collection, or one WARC file, is whole."""
+"""``archive verify``: prove that a collection, or anybody's WARC and WACZ files, are whole."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from crawler.commands.console import common, console_from
-from crawler.errors import NoCollection
+from crawler.errors import NoCollection, NotACollection, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from cryptography.x509 import Certificate
 
+    from crawler.commands.console import Console
     from crawler.warc.verify import Finding
 
 #: What people want to hear although nothing is wrong: by whom it is signed, and when.
@@ -24,14 +26,15 @@ EXIT = """
 \b
 Exit status
   0  whole: nothing is wrong (warnings may be)
-  2  the directory is no collection
+  2  the directory is no collection and holds no WARC or WACZ file
   6  damage was found
   10  there is no such file or directory
 """
+_KINDS = (".warc", ".warc.gz", ".warc.zst", ".wacz")
 
 
 @click.command(epilog=EXIT)
-@click.argument("path", type=click.Path())
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="PATH...")
 @click.option(
     "--public-key",
     "public_keys",
@@ -45,43 +48,128 @@ Exit status
     default=None,
     help="Root certificates (PEM) of the authorities whose time-stamps count.",
 )
+@click.option("-j", "--jobs", type=click.IntRange(1), help="Check so many files at once. [default: one a core]")
+@click.option("--rules", is_flag=True, help="Print every rule and how much it weighs, and end.")
 @common
-def verify(path: str, public_keys: tuple[str, ...], tsa_ca: str | None, **options: Any) -> int:
-    """Check PATH, a collection, a WARC file, or what archive prove wrote: structure, digests, request and response
-    pairs, revisits, index and manifest, and where it is signed, that it is what was signed. Reads every byte; changes
-    nothing.
-    """
-    from crawler.evidence import keys, timestamp  # noqa: PLC0415 - not for --help
+def verify(
+    paths: tuple[Path, ...], public_keys: tuple[str, ...], tsa_ca: str | None, jobs: int | None, rules: bool,
+    **options: Any,
+) -> int:  # fmt: skip
+    """Check PATH, a collection, WARC and WACZ files or a directory of them, or what archive prove wrote: structure,
+    digests, HTTP messages, request and response pairs, revisits, index, pages and manifest, and where it is signed,
+    that it is what was signed. Reads every byte; changes nothing.
 
-    given = [keys.public(one) for one in public_keys]
-    roots = timestamp.roots_in(Path(tsa_ca)) if tsa_ca else []
+    Several files are taken to belong together: a revisit in one may refer to another.
+    """
     console = console_from(options)
+    if rules:
+        return _print_rules(console)
+    if not paths:
+        raise UsageError("Say what to check: archive verify PATH...")
+    trust = _trust(public_keys, tsa_ca)
     counts = {"error": 0, "warning": 0, "info": 0}
-    for finding in _findings(Path(path), given, roots):
+    for finding in _findings(paths, jobs or _cores(), trust):
         counts[finding.severity] += 1
         console.event(
-            "finding", rule=finding.rule, severity=finding.severity, file=str(finding.file), offset=finding.offset,
+            "finding", rule=finding.rule, severity=finding.severity, file=finding.file, offset=finding.offset,
             message=finding.message,
         )  # fmt: skip
         if finding.severity != "info" or console.verbose or finding.rule in _WORTH_SAYING:
             console.result(f"{finding.severity}: {finding.file}:{finding.offset}: {finding.rule}: {finding.message}")
     verdict = f"{counts['error']} errors, {counts['warning']} warnings"
-    console.result(f"{path}: {'DAMAGED' if counts['error'] else 'whole'} ({verdict})")
+    name = str(paths[0]) if len(paths) == 1 else f"{len(paths)} paths"
+    console.result(f"{name}: {'DAMAGED' if counts['error'] else 'whole'} ({verdict})")
     code = 6 if counts["error"] else 0
-    console.summary(exit_code=code, errors=counts["error"], warnings=counts["warning"], path=path)
+    console.summary(
+        exit_code=code, errors=counts["error"], warnings=counts["warning"], path=name, paths=[str(p) for p in paths]
+    )
     return code
 
 
-def _findings(path: Path, keys: list[bytes], roots: list[Certificate]) -> Iterator[Finding]:
-    from crawler.collection import Collection  # noqa: PLC0415 - not for --help
-    from crawler.evidence import check, proof  # noqa: PLC0415
-    from crawler.warc.verify import verify_collection, verify_file  # noqa: PLC0415
+class _Trust(NamedTuple):
+    """Whose signatures and time-stamps count."""
 
-    if path.is_file():
-        yield from proof.findings(path, keys, roots) if proof.is_proof(path) else verify_file(path)
-        return
-    if not path.exists():
-        raise NoCollection(f"There is no {path}.")
-    collection = Collection.open(path)
-    yield from verify_collection(collection.warcs, collection.indexes, collection.manifest)
-    yield from check.findings(collection, keys, roots)
+    keys: list[bytes]
+    roots: list[Certificate]
+
+
+def _trust(public_keys: tuple[str, ...], tsa_ca: str | None) -> _Trust:
+    if not public_keys and not tsa_ca:
+        return _Trust([], [])
+    from crawler.evidence import keys, timestamp  # noqa: PLC0415 - not for --help
+
+    return _Trust([keys.public(one) for one in public_keys], timestamp.roots_in(Path(tsa_ca)) if tsa_ca else [])
+
+
+def _findings(paths: Sequence[Path], jobs: int, trust: _Trust) -> Iterator[Finding]:
+    from crawler.warc.verify import verify_files  # noqa: PLC0415 - not for --help
+
+    files: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise NoCollection(f"There is no {path}.")
+        if path.is_dir() and ((path / "collection.json").is_file() or not (held := _held(path))):
+            yield from _collection(path, jobs, trust)
+        elif path.is_dir():
+            files += held
+        elif path.name.endswith(_KINDS) or not _is_proof(path):
+            files.append(path)
+        else:
+            yield from _proof(path, trust)
+    if files:
+        yield from verify_files(files, jobs=jobs)
+
+
+def _is_proof(path: Path) -> bool:
+    from crawler.evidence import proof  # noqa: PLC0415
+
+    return proof.is_proof(path)
+
+
+def _proof(path: Path, trust: _Trust) -> Iterator[Finding]:
+    from crawler.evidence import proof  # noqa: PLC0415
+
+    yield from proof.findings(path, trust.keys, trust.roots)
+
+
+def _collection(path: Path, jobs: int, trust: _Trust) -> Iterator[Finding]:
+    """Check a collection of ours. Raises NotACollection where it is none."""
+    from crawler.collection import Collection  # noqa: PLC0415
+    from crawler.evidence import check  # noqa: PLC0415
+    from crawler.frontier.reader import FrontierReader  # noqa: PLC0415
+    from crawler.warc.verify.collection import verify_collection, verify_frontier  # noqa: PLC0415
+
+    try:
+        collection = Collection.open(path)
+    except NotACollection as e:
+        raise NotACollection(f"{e} It holds no WARC or WACZ file either.") from e
+    yield from verify_collection(collection.warcs, collection.indexes, collection.manifest, jobs=jobs)
+    if collection.frontier.is_file():
+        frontier = FrontierReader(collection.frontier)
+        try:
+            yield from verify_frontier(frontier.places(), collection.indexes)
+        finally:
+            frontier.close()
+    yield from check.findings(collection, trust.keys, trust.roots)
+
+
+def _held(folder: Path) -> list[Path]:
+    """Return the WARC and WACZ files in a directory and below."""
+    return sorted(path for path in folder.rglob("*") if path.name.endswith(_KINDS) and path.is_file())
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _print_rules(console: Console) -> int:
+    from crawler.evidence import check  # noqa: PLC0415
+    from crawler.warc.verify.rules import RULES, Rule, table  # noqa: PLC0415
+
+    rules = {**RULES, **{name: Rule(*told) for name, told in check.RULES.items()}}
+    for name, rule in rules.items():
+        console.event("rule", rule=name, severity=rule.severity, ours=rule.ours or rule.severity, means=rule.sentence)
+    if not console.json:
+        console.result(table(rules).rstrip("\n"))
+    console.summary(exit_code=0, rules=len(rules))
+    return 0

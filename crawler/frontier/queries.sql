@@ -26,6 +26,11 @@ SELECT id, bucket, state, token, url, reason FROM fetch WHERE round = :round AND
 SELECT f.id, f.work, f.state, f.bucket, f.reason, s.name, f.offset FROM fetch f LEFT JOIN segment s ON s.id = f.segment
 WHERE f.round = :round AND f.fingerprint = :fingerprint;
 
+-- name: places
+-- Where the answers of all that is done stand.
+SELECT s.name, f.response_offset FROM fetch f JOIN segment s ON s.id = f.segment
+WHERE f.state = 'done' AND f.response_offset > 0 ORDER BY f.segment;
+
 -- name: renew
 -- A known fetch is to be done differently.
 UPDATE fetch SET work = :work WHERE id = :id;

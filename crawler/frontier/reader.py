@@ -75,6 +75,10 @@ class FrontierReader:
         """Close the file."""
         self._db.close()
 
+    def places(self) -> Iterator[tuple[str, int]]:
+        """Yield segment and offset of the answer of each fetch that is done and has one, segment by segment."""
+        yield from self._db.execute(self._sql["places"])
+
     @property
     def round(self) -> int:
         """The current round."""

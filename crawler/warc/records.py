@@ -23,12 +23,11 @@ import msgspec
 
 from crawler.model import EMPTY_BODY, Body, Capture, Digests, Fetch, Leased, Lookup, Original, Settlement, Tls
 from crawler.url import canonical
+from crawler.warc.profiles import IDENTICAL, NOT_MODIFIED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-IDENTICAL = "http://netpreserve.org/warc/1.1/revisit/identical-payload-digest"
-NOT_MODIFIED = "http://netpreserve.org/warc/1.1/revisit/server-not-modified"
 #: Header of a request record that holds the work, as one line of ASCII JSON.
 WORK = "Outlast-Fetch"
 WARC_FIELDS = "application/warc-fields"

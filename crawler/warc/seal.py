@@ -22,10 +22,14 @@ from crawler.failpoint import failpoint
 from crawler.merkle import Leaves, root
 from crawler.warc import cdxj, manifest
 from crawler.warc.reader import Records
-from crawler.warc.verify import ORIGINS_FAULT, RecordChecks
+from crawler.warc.verify.records import RecordChecks
+from crawler.warc.verify.references import References
+from crawler.warc.verify.rules import ORIGINS_FAULT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+    from crawler.warc.verify.rules import Finding
 
 
 #: Bytes of a part of an upload: 1 GB in 16 requests, and 640 GB in as many as S3 takes.
@@ -147,12 +151,11 @@ def _read(path: Path, name: str) -> _Reading:
         reading.crc32 = isal_zlib.crc32(data, reading.crc32)
         reading.size += len(data)
 
-    records, indexer = Records(path, seen=seen), cdxj.Indexer(name)
-    checks = RecordChecks(path, name, hashes_payloads=False)
+    references = References()
+    checks = RecordChecks(path.name, name, references, hashes_payloads=False, ours=True)
+    records, indexer = Records(path, seen=seen, watch=checks.watch), cdxj.Indexer(name)
     for record in records:
-        for finding in checks.check(record):
-            if finding.severity == "error" and finding.rule not in ORIGINS_FAULT:
-                raise Damaged(f"{path.name}:{finding.offset}: {finding.rule}: {finding.message}")
+        _refuse(checks.check(record))
         leaves.cut(records.end)
         reading.records += 1
         reading.first = reading.first or record.get("WARC-Date")
@@ -161,9 +164,17 @@ def _read(path: Path, name: str) -> _Reading:
             reading.lines.append(line)
     if records.torn:
         raise Damaged(f"{path.name}:{records.end}: {records.torn}")
+    _refuse(references.unresolved(whole=False, ours=True))
     reading.sha256, reading.md5, reading.parts = sha256.hexdigest(), parts.whole, parts.hexdigests()
     reading.records_root = root(leaves.hashes).hex()
     return reading
+
+
+def _refuse(findings: Iterable[Finding]) -> None:
+    """Raise Damaged at the first that is an error, and not of the origin's making."""
+    for finding in findings:
+        if finding.severity == "error" and finding.rule not in ORIGINS_FAULT:
+            raise Damaged(f"{finding.file}:{finding.offset}: {finding.rule}: {finding.message}")
 
 
 def _enter(path: Path, name: str, segment_class: str, reading: _Reading, origin: str) -> None:

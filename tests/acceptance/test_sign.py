@@ -21,7 +21,7 @@ from crawler.errors import NotACollection
 from crawler.evidence import check, proof
 from crawler.evidence.timestamp import roots_in
 from crawler.replicas.run import running
-from crawler.warc.verify import verify_collection
+from crawler.warc.verify.collection import verify_collection
 from tests.acceptance.support import archive
 from tests.acceptance.tsa import authority
 

@@ -15,7 +15,7 @@ from crawler.errors import Locked, UsageError
 from crawler.model import Seed
 from crawler.warc import manifest
 from crawler.warc.seal import seal
-from crawler.warc.verify import verify_collection
+from crawler.warc.verify.collection import verify_collection
 from tests.acceptance.support import ROOT, environment
 from tests.unit.warc.making import Segment, capture
 

@@ -1,0 +1,102 @@
+"""A collection of ours: every segment, its index, the manifest, and what they say of each other."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from functools import partial
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+from crawler.collection import OPEN_SUFFIX
+from crawler.errors import Damaged
+from crawler.warc import cdxj, manifest
+from crawler.warc.reader import Records
+from crawler.warc.verify.files import check_file
+from crawler.warc.verify.many import run
+from crawler.warc.verify.references import References
+from crawler.warc.verify.rules import finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from crawler.warc.reader import RawRecord
+    from crawler.warc.verify.rules import Finding
+
+_OFFSET = re.compile(rb'"offset": "(\d+)"')
+
+
+def verify_collection(warcs: Path, indexes: Path, manifest_path: Path, *, jobs: int = 1) -> Iterator[Finding]:
+    """Yield what is wrong with a collection: files, indexes, manifest, and what they say of each other."""
+    references = References()
+    try:
+        entries = {entry.segment: entry for entry in manifest.read(manifest_path)}
+    except Damaged as e:
+        yield finding("C003-chain", manifest_path.name, 0, str(e))
+        entries = {}
+    present, still_open = sorted(warcs.glob("*.warc.gz")), sorted(warcs.glob(f"*{OPEN_SUFFIX}"))
+    yield from run([partial(_segment, path, indexes, entries.get(path.name)) for path in present], references, jobs)
+    # What a crash left open may hold what a sealed revisit refers to.
+    for path in still_open:
+        yield finding("C007-open", path.name, 0)
+        for record in Records(path):
+            if record.type == "response":
+                references.add(path.name, record)
+    here = {path.name.removesuffix(OPEN_SUFFIX) for path in (*present, *still_open)}
+    gone = entries.keys() - here - {entry.replaces for entry in entries.values()}
+    for name in sorted(gone):
+        yield finding("C006-gone", name, 0)
+    yield from references.unresolved(ours=True)
+
+
+def verify_frontier(places: Iterable[tuple[str, int]], indexes: Path) -> Iterator[Finding]:
+    """Yield what the crawl counts as saved and no index names. ``places``: segment and offset of each answer, in order.
+
+    The index is held against its segment elsewhere; segments without one are still open.
+    """
+    for name, answers in groupby(places, key=itemgetter(0)):
+        index = indexes / f"{name.removesuffix('.warc.gz')}.cdxj"
+        if not index.exists():
+            continue
+        known = {int(found[1]) for found in _OFFSET.finditer(index.read_bytes())}
+        lost = sorted(offset for _, offset in answers if offset not in known)
+        if lost:
+            yield finding("C009-frontier", name, lost[0], f"{len(lost)} answers, the first of them here")
+
+
+def _segment(path: Path, indexes: Path, entry: manifest.Entry | None, references: References) -> Iterator[Finding]:
+    digest, indexer = hashlib.sha256(), cdxj.Indexer(path.name)
+    lines: list[str] = []
+    count = 0
+
+    def each(record: RawRecord) -> None:
+        nonlocal count
+        count += 1
+        if (line := indexer.line(record)) is not None:
+            lines.append(line)
+
+    yield from check_file(path, references, seen=digest.update, each=each, ours=True)
+    yield from _entered(path, entry, digest.hexdigest(), count)
+    index = indexes / f"{path.name.removesuffix('.warc.gz')}.cdxj"
+    if not index.exists():
+        yield finding("C002-no-index", path.name, 0)
+    elif (found := index.read_bytes()) != (due := cdxj.index(lines)):
+        yield finding("C001-index", index.name, 0, _difference(found, due))
+
+
+def _entered(path: Path, entry: manifest.Entry | None, digest: str, count: int) -> Iterator[Finding]:
+    if entry is None:
+        yield finding("C005-not-entered", path.name, 0)
+    elif (entry.sha256, entry.bytes) != (digest, path.stat().st_size):
+        yield finding("C004-fixity", path.name, 0, f"sha256 {digest}, the manifest says {entry.sha256}")
+    elif entry.records != count:
+        yield finding("C008-count", path.name, 0, f"{count}, the manifest says {entry.records}")
+
+
+def _difference(found: bytes, due: bytes) -> str:
+    lines, wanted = set(found.splitlines()), set(due.splitlines())
+    if lines == wanted:
+        return "its lines are out of order or repeated"
+    return f"{len(wanted - lines)} records are not in it, {len(lines - wanted)} of its lines match no record"
