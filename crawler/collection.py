@@ -240,6 +240,11 @@ def serial_of(segment: str) -> int:
     return int(found[1]) if found else 0
 
 
+def class_of(segment: str) -> str:
+    """Return the class of a segment, by its file name or that of its index."""
+    return segment.partition(".warc")[0].removesuffix(".cdxj").rpartition("-")[2]
+
+
 def _kept_as(spider: dict[str, str]) -> str:
     """Return the file name of a version of a spider."""
     stem = re.sub(r"[^A-Za-z0-9_-]+", "_", Path(spider["name"]).stem)[:60]

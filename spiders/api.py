@@ -27,10 +27,11 @@ _NEXT = re.compile(r";\s*rel\s*=\s*\"?(?:[^\"]*\s)?next[\s\";]?", re.IGNORECASE)
 
 def text(value: Any, *keys: str) -> str:
     """Return the text (or number, as text) at a path of keys; empty where there is none."""
-    found = at(value, *keys)
-    if isinstance(found, bool) or not isinstance(found, str | int | float):
-        return ""
-    return str(found)[:MAX_TEXT]
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    if isinstance(value, str):
+        return value if len(value) <= MAX_TEXT else value[:MAX_TEXT]
+    return str(value)[:MAX_TEXT] if isinstance(value, int | float) and not isinstance(value, bool) else ""
 
 
 def at(value: Any, *keys: str) -> Any:

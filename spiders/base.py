@@ -106,6 +106,10 @@ class PlatformSpider(scrapy.Spider):
     #: "session": an anonymous in-memory cookie jar per host. Never a login.
     cookies: ClassVar[str] = ""
 
+    #: What pages lead to is wanted, too. Where only what they say is, as for the dataset, fetches are dropped, and a
+    #: callback may save itself the trouble of finding them.
+    follows: bool = True
+
     def __init__(self, seed: Seed | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.seed = seed or Seed(url="http://localhost/")

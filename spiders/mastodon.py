@@ -198,31 +198,40 @@ class MastodonSpider(MastodonPages):
 
         Whoever wrote one outside of the window may have written inside of it, too, where no list of all shows it.
         """
+        met: set[str] = set()
         for status in statuses:
             if not text(status, "id") or not items.is_public(status):
                 continue
             if Window.of(self.seed).holds(instant(text(status, "created_at"))):
-                yield from self._status(status, response)
+                yield from self._status(status, met, response)
             else:
-                yield from self.account(status.get("account"), response)
+                yield from self._author(status.get("account"), met, response)
 
-    def _status(self, status: dict[str, Any], response: CaptureResponse) -> Iterator[Yield]:
+    def _author(self, author: Any, met: set[str], response: CaptureResponse) -> Iterator[Yield]:
+        """Yield whoever wrote a post, once for a list of them."""
+        if (identity := text(author, "id")) not in met:
+            met.add(identity)
+            yield from self.account(author, response)
+
+    def _status(self, status: dict[str, Any], met: set[str], response: CaptureResponse) -> Iterator[Yield]:
         author, echoed = status.get("account"), status.get("reblog")
-        yield from self.account(author, response)
+        yield from self._author(author, met, response)
         yield items.post_of(status, response, self.name)
         if isinstance(echoed, dict):
             if text(echoed, "id"):
-                yield from self._status({**echoed, "reblog": None}, response)
+                yield from self._status({**echoed, "reblog": None}, met, response)
             return
         if not self.is_wanted(author):
+            return
+        when = instant(text(status, "created_at"))
+        for media in objects(status, "media_attachments"):
+            yield from self._media(media, status, when, response)
+        if not self.follows:
             return
         for one in objects(status, "mentions"):
             if self.is_wanted(one) and text(one, "id"):
                 yield from self._said_by(one, response)
-        when = instant(text(status, "created_at"))
         yield from self.permalink(text(status, "url"), when, response)
-        for media in objects(status, "media_attachments"):
-            yield from self._media(media, status, when, response)
         yield from self.around(status, when, response)
         yield from self.also(text(status, "card", "image"), "preview", response)
 
@@ -252,7 +261,7 @@ class MastodonSpider(MastodonPages):
             return
         if self.dialect.has_lists:
             yield items.account_of(account, response, self.name)
-        if not self.is_wanted(account):
+        if not self.follows or not self.is_wanted(account):
             return
         for part, kind in (("avatar", "avatar"), ("avatar_static", "avatar"), ("header", "banner")):
             yield from self.also(text(account, part), kind, response)

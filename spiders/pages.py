@@ -46,12 +46,14 @@ class PageSpider(PlatformSpider):
 
     def parse_page(self, response: CaptureResponse) -> Iterator[Yield]:
         """Yield what a page needs; where it leads to is for others to say."""
-        if kind_of(response) == "html":
+        if self.follows and kind_of(response) == "html":
             for url in page(text_of(response), response.url).requisites:
                 yield from self.requisite(url, response)
 
     def parse_style(self, response: CaptureResponse) -> Iterator[Yield]:
         """Yield what a stylesheet names; an asset that turns out to be none names nothing."""
+        if not self.follows:
+            return
         if kind_of(response) != "css" and not urlsplit(response.url).path.lower().endswith(".css"):
             return
         for url in style(text_of(response), response.url).requisites:

@@ -367,6 +367,8 @@ class ParlerSpider(PlatformSpider):
 
     def _neighbours(self, shown: PostPage, identity: str, response: CaptureResponse) -> Iterator[Yield]:
         """Yield the people a post page names, and the posts it echoes where their ids slip out."""
+        if not self.follows:
+            return
         for username in items.people(shown):
             yield from self._works(items.profile_url(username), response)
         if not self._is_windowed:
@@ -389,6 +391,8 @@ class ParlerSpider(PlatformSpider):
 
     def _needs(self, response: CaptureResponse, *, uploads: bool = True) -> Iterator[Yield]:
         """Yield what a page needs to look as it did, and the papers in its footer."""
+        if not self.follows:
+            return
         named = page(_text(response), response.url)
         for url in named.requisites:
             if uploads or not is_upload(url):

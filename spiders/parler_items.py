@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -36,12 +37,18 @@ def clock(response: CaptureResponse) -> datetime:
 
     "4 days ago" was reckoned by that clock, and a page out of a cache is as old as its Date header says.
     """
+    said = _date(response.header("Date"))
+    return said if said and BACK <= said <= response.captured_at + AHEAD else response.captured_at
+
+
+@lru_cache(maxsize=256)
+def _date(header: str) -> datetime | None:
+    """Return the moment of a Date header; each card of a page asks for the same one."""
     try:
-        said = parsedate_to_datetime(response.header("Date"))
-        said = said.replace(tzinfo=UTC) if said.tzinfo is None else said.astimezone(UTC)
+        said = parsedate_to_datetime(header)
+        return said.replace(tzinfo=UTC) if said.tzinfo is None else said.astimezone(UTC)
     except (ValueError, TypeError, IndexError, OverflowError):
-        return response.captured_at
-    return said if BACK <= said <= response.captured_at + AHEAD else response.captured_at
+        return None
 
 
 def written(shown: Shown, response: CaptureResponse) -> tuple[datetime, datetime] | None:

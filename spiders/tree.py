@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 MAX_PAGE, MAX_STEPS = 8 << 20, 2_000_000_000
 #: Elements that a parser opens again wherever they were left open, and of which nothing here is read.
 _FORMATTING = re.compile(r"<(/?)(?=(?:b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)[\s>/])", re.IGNORECASE)
+_BLANKS, _SPACES = re.compile(r"[ \t\r\n\f]+"), re.compile(r" {2,}")
 
 
 def tree(html: str) -> LexborHTMLParser:
@@ -49,5 +50,5 @@ def text(node: LexborNode | None) -> str:
         if part.tag == "br":
             parts.append("\n")
         elif part.tag == "-text":
-            parts.append(re.sub(r"[ \t\r\n\f]+", " ", part.text_content or ""))
-    return "\n".join(re.sub(" +", " ", line).strip() for line in "".join(parts).split("\n"))
+            parts.append(_BLANKS.sub(" ", part.text_content or ""))
+    return "\n".join(_SPACES.sub(" ", line).strip() for line in "".join(parts).split("\n"))

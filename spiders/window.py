@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Window:
     @classmethod
     def of(cls, seed: Seed) -> Window:
         """Return what the user asked for."""
-        return cls(instant(seed.since), instant(seed.until))
+        return _window(seed.since, seed.until)
 
     def __bool__(self) -> bool:
         return self.since is not None or self.until is not None
@@ -45,23 +46,37 @@ class Window:
         return not self.is_before(when) and not self.is_after(when)
 
 
+@lru_cache(maxsize=64)
+def _window(since: str | None, until: str | None) -> Window:
+    return Window(instant(since), instant(until))
+
+
 def instant(said: Any) -> datetime | None:
     """Return the moment that a platform says: ISO 8601, a mail date, Unix seconds or milliseconds; None for no time.
 
     What has no zone is taken for UTC.
     """
+    if isinstance(said, str):
+        return _written(said[:64])
     try:
-        if isinstance(said, bool) or said in {None, ""}:
+        if isinstance(said, bool) or not isinstance(said, int | float):
             return None
-        if isinstance(said, int | float):
-            return datetime.fromtimestamp(said / 1000 if abs(said) > _MILLISECONDS else said, UTC)
-        text = str(said)[:64].strip()
+        return datetime.fromtimestamp(said / 1000 if abs(said) > _MILLISECONDS else said, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+@lru_cache(maxsize=4096)
+def _written(said: str) -> datetime | None:
+    """Return the moment in a text; an answer of an API names the same ones over and over."""
+    text = said.strip()
+    try:
         if text.lstrip("-").replace(".", "", 1).isdecimal():
             return instant(float(text))
         found = datetime.fromisoformat(text) if text[:4].isdecimal() else parsedate_to_datetime(text)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, TypeError, IndexError, OverflowError, OSError):
         return None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def span(when: datetime | None) -> tuple[str, str] | None:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
+    from crawler.collection import Collection
     from crawler.reading.dataset import Dataset
     from crawler.reading.find import Found
-    from crawler.reading.shelf import Shelf
 
 #: Bytes that are copied at once.
 _PIECE = 1 << 20
@@ -43,11 +43,9 @@ def cat(
     """Show a post of the collection in DIRECTORY by its id or permalink, or write the bytes of a media file or page by
     its URL or SHA-256. What is no longer on this machine is read from a copy.
     """
-    from crawler.cold.fetch import reader  # noqa: PLC0415 - not for --help
-    from crawler.collection import Collection  # noqa: PLC0415
+    from crawler.collection import Collection  # noqa: PLC0415 - not for --help
     from crawler.reading.dataset import Dataset  # noqa: PLC0415
     from crawler.reading.find import find  # noqa: PLC0415
-    from crawler.reading.shelf import Shelf  # noqa: PLC0415
 
     console = console_from(options)
     collection = Collection.open(Path(directory))
@@ -61,7 +59,7 @@ def cat(
     if output == "-" and console.json:
         raise UsageError("--json has standard output for itself; name a file with --output.")
     with _opened(output) as out:
-        count = _write(Shelf(collection, reader(collection)), found, out, record)
+        count = _write(collection, found, out, record)
     place = found.place
     console.summary(exit_code=0, output=output, bytes=count, segment=place.segment, offset=place.offset)
     return 0
@@ -83,9 +81,12 @@ def _opened(output: str) -> Iterator[BinaryIO]:
         raise UsageError(f"{output} cannot be written: {e.strerror}.") from e
 
 
-def _write(shelf: Shelf, found: Found, out: BinaryIO, record: bool) -> int:
-    from crawler.warc.reader import Torn  # noqa: PLC0415 - not for --help
+def _write(collection: Collection, found: Found, out: BinaryIO, record: bool) -> int:
+    from crawler.cold.fetch import reader  # noqa: PLC0415 - not for --help
+    from crawler.reading.shelf import Shelf  # noqa: PLC0415
+    from crawler.warc.reader import Torn  # noqa: PLC0415
 
+    shelf = Shelf(collection, reader(collection))
     count = 0
     try:
         if record:

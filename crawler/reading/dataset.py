@@ -16,12 +16,12 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from crawler.collection import class_of
 from crawler.errors import Damaged, DiskFull, UsageError
 from crawler.failpoint import failpoint
 from crawler.model import SegmentClass
 from crawler.reading.entries import COLUMNS, unpack
 from crawler.reading.gather import Gathered, gather
-from crawler.reading.rows import class_of
 from crawler.warc import manifest
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from crawler.collection import class_of
 from crawler.errors import UsageError
 from crawler.model import SegmentClass
-from crawler.reading.rows import class_of
 from crawler.reading.shelf import Place
 from crawler.url import canonical
 from crawler.warc.lookup import captures
@@ -144,7 +144,7 @@ def _capture(collection: Collection, url: str) -> Found | None:
     """Return the newest answer to a URL that is neither an attempt nor restricted."""
     lines = [
         line
-        for index in collection.indexes.glob("*.cdxj") if class_of(index.name.replace(".cdxj", ".warc")) not in _HIDDEN
+        for index in collection.indexes.glob("*.cdxj") if class_of(index.name) not in _HIDDEN
         for line in captures(index, url) if line.url == url
     ]  # fmt: skip
     newest = max(lines, key=lambda line: (line.mime != "warc/revisit", line.stamp), default=None)

@@ -47,6 +47,8 @@ def gather(
     collection: Collection, names: Sequence[str], *, places: bool = False, jobs: int | None = None
 ) -> Iterator[Gathered]:
     """Yield the rows of segments, in whatever order they are done. Each must be used up before the next is taken."""
+    if not names:
+        return
     if jobs is None:
         worth = sum((collection.warcs / name).stat().st_size for name in names) // WORTH
         jobs = min(os.cpu_count() or 1, worth, len(names))
@@ -65,6 +67,7 @@ class _Reader:
     def __init__(self, collection: Collection, places: bool) -> None:
         self._collection = collection
         self._spider = spider_of(collection)
+        self._spider.follows = False
         self._shelf = Shelf(collection)
         self._places = places
 

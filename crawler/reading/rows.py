@@ -11,6 +11,7 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from crawler.collection import class_of
 from crawler.model import PROBE_LANE, Account, Media, Post, SegmentClass, Standing, State, Verdict
 from crawler.reading.facts import facts
 from crawler.reading.shelf import answer
@@ -123,11 +124,6 @@ def captures(
             continue
         if found is not None and (restricted or not found.is_mixed) and found.ruling.state is State.DONE:
             yield found
-
-
-def class_of(segment: str) -> str:
-    """Return the class of a segment, by its name."""
-    return segment.partition(".warc")[0].rpartition("-")[2]
 
 
 def _log(url: str, error: Exception) -> None:

@@ -14,7 +14,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
-from crawler.capture.decode import headers_of, response_from
 from crawler.collection import OPEN_SUFFIX
 from crawler.errors import NotHere
 from crawler.framing import Head, ResponseParser
@@ -158,6 +157,8 @@ def answer(
     fetch: Fetch, record: RawRecord, *, method: str = "GET", original: RawRecord | None = None
 ) -> CaptureResponse:
     """Return what a spider sees of a response, or of a revisit and its original. Raises Torn where it is no answer."""
+    from crawler.capture.decode import headers_of, response_from  # noqa: PLC0415 - Scrapy's, and search needs none
+
     if original is None:
         return response_from(fetch, _capture(record, method))
     head = _head(record, method)
