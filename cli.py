@@ -34,6 +34,7 @@ COMMANDS = {
     "sign": ("sign", "Sign what a collection holds, with a time-stamp if wanted."),
     "seal": ("sign", "The same as sign."),
     "prove": ("prove", "Write a proof of one record that needs nothing but the public key."),
+    "grant": ("grant", "Let volunteers without credentials add what they crawled."),
     "destinations": ("destinations", "Name places for copies, and see what each really does."),
     "verify": ("verify", "Prove that a collection or WARC file is whole."),
     "demo": ("demo", "Crawl a replica of a dead platform on this machine."),

@@ -8,6 +8,7 @@
       indexes/NAME.cdxj        one sorted CDXJ file a segment
       spiders/NAME-SHA.py      the site's own spider, where there is one, each version of it
       controls.jsonl           orders to the crawl, a line each
+      checkpoint.jsonl.gz      the work that was left, for a machine that never saw this one; coverage.json likewise
       manifest.jsonl           one hash-chained line a sealed segment
       evidence/                signed statements of all this, and time-stamps of the manifest's head
       dataset.sqlite           what the WARCs say, as tables; made anew from them at any time
@@ -82,6 +83,7 @@ class Collection:
         self.evidence = root / "evidence"
         self.frontier = root / "frontier.sqlite"
         self.spool = root / "spool"
+        self.checkpoint = root / "checkpoint.jsonl.gz"
         self.log = root / "logs" / "crawl.log"
 
     @property

@@ -12,6 +12,7 @@ import shutil
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from crawler import clock
@@ -21,6 +22,7 @@ from crawler.collection import OPEN_SUFFIX
 from crawler.control import ONCE, Order, Orders
 from crawler.crew import Crew
 from crawler.errors import DiskFull, Interrupted, OutlastError, TimeUp
+from crawler.frontier import checkpoint
 from crawler.frontier.thread import WriterThread
 from crawler.recover import recover, take_in
 from crawler.reparse import reparse
@@ -177,7 +179,10 @@ class Supervisor:
             self.frontier.reopen_gates()
         if self.frontier.round == 1:  # what was begun is gone on with, also where the frontier was lost
             self.sweep(self.collection.marker.templates)
+        is_lost = self.frontier.meta_get("serial") is None
         self._recovered += take_in(self.collection, self.frontier, self.spider, self.seed, self.admission)
+        if is_lost:
+            self._take_up()
         for path in self.collection.open_segments():
             self._recovered += recover(path, self.collection, self.frontier, self.spider, self.seed, self.admission)
         if self.frontier.meta_get("seeded") != str(self.frontier.round):
@@ -191,6 +196,13 @@ class Supervisor:
         self._crew.serial = int(self.frontier.meta_get("serial") or 0)
         self._captures_before = self.frontier.stats().captures
         self._obey(self._orders.news(), is_start=True)
+
+    def _take_up(self) -> None:
+        """Offer the work that a machine which is lost had left."""
+        if self.collection.checkpoint.is_file():
+            left = checkpoint.read(self.collection.checkpoint)
+            while some := list(islice(left, 1000)):
+                self.frontier.offer(some)  # it was admitted when it was found
 
     # Watching
 

@@ -7,10 +7,14 @@ contain the content's hash, so nothing is ever overwritten, and the same bytes h
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from crawler.evidence.holdings import coverage
+from crawler.frontier import checkpoint
 from crawler.model import SegmentClass
 from crawler.warc import manifest
 from crawler.warc.seal import PART_BYTES
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
     from crawler.collection import Collection
 
 _PIECE = 1 << 20
+#: Seconds between notes of the work that is left while a crawl runs: there may be millions.
+NOTE_EVERY = 3600.0
 #: Which class leaves the machine first: text can say what images were, not the other way round.
 ORDER = (
     SegmentClass.TEXT, SegmentClass.RESTRICTED, SegmentClass.ATTEMPTS, SegmentClass.IMAGES, SegmentClass.ORIGINALS,
@@ -73,6 +79,9 @@ class Catalogue:
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
         self._lock = threading.Lock()
+        #: When the work that is left was written down, and whether that was after the crawl.
+        self._noted = -NOTE_EVERY
+        self._is_final = False
         self._read: tuple[tuple[int, int], list[Object]] | None = None
         self._hashed: dict[tuple[str, int, int], tuple[str, str, tuple[str, ...]]] = {}
 
@@ -90,18 +99,39 @@ class Catalogue:
             return self._read[1]
 
     def finders(self) -> list[Object]:
-        """Return what finds segments again: the marker, the manifest as it is now, the indexes, the reports."""
+        """Return what finds segments again and goes on with them.
+
+        The marker, the manifest as it is now, indexes, spiders, evidence, the work that is left, reports.
+        """
+        with self._lock:
+            self._note()
+        left = self._collection.checkpoint
         root, count = self._collection.root, len(manifest.read(self._collection.manifest))
         names = {
             root / "collection.json": "collection-{}.json",
             self._collection.manifest: f"manifest/{count:08d}-{{}}.jsonl",
             **{path: f"indexes/{path.stem}-{{}}.cdxj" for path in sorted(self._collection.indexes.glob("*.cdxj"))},
             **{path: f"spiders/{path.stem}-{{}}.py" for path in sorted((root / "spiders").glob("*.py"))},
+            left: f"checkpoint/{int(left.stat().st_mtime) if left.is_file() else 0:012d}-{{}}.jsonl.gz",
+            root / "coverage.json": "reports/coverage-{}.json",
             **{path: f"reports/{path.stem}-{{}}{path.suffix}" for path in sorted(root.glob("report.*"))},
             **{path: _evidence(root, path) for path in sorted((root / "evidence").rglob("*.json*"))},
         }
         with self._lock:
             return [self._finder(path, name) for path, name in names.items() if path.is_file()]
+
+    def _note(self) -> None:
+        """Write down the work that is left and what is held: now and then while a crawl runs, and at its end."""
+        is_over = not self._collection.is_locked()
+        is_due = time.monotonic() - self._noted > NOTE_EVERY or (is_over and not self._is_final)
+        if not is_due or not self._collection.frontier.is_file():
+            return
+        self._noted, self._is_final = time.monotonic(), is_over
+        checkpoint.write(self._collection.frontier, self._collection.checkpoint)
+        path = self._collection.root / "coverage.json"
+        part = path.with_name(f"{path.name}.part")
+        part.write_text(json.dumps(coverage(self._collection), indent=1, sort_keys=True), "utf-8")
+        part.replace(path)
 
     def path(self, thing: Object) -> Path:
         """Return where an object is on this machine."""
@@ -128,7 +158,7 @@ class Catalogue:
             path=str(path.relative_to(self._collection.root)), bytes=path.stat().st_size, sha256=sha256, md5=md5,
             part_bytes=PART_BYTES, part_md5=sums, key=name.format(sha256[:12]), is_hot=True,
             segment_class=path.stem.rsplit("-", 1)[-1] if is_index else "",
-            tells_all=path.stem.startswith(("report", "coverage")),
+            tells_all=path.stem.startswith(("report", "coverage", "checkpoint")),
         )  # fmt: skip
 
     def _sums(self, path: Path) -> tuple[str, str, tuple[str, ...]]:

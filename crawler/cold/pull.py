@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from crawler.cold.store import Store
 
 _MARKER = re.compile(r"(?P<place>.*/)?collection-(?P<sum>[0-9a-f]{12})(?:~\d+)?\.json")
-_SUM = re.compile(r"-(?P<sum>[0-9a-f]{12})(?:~\d+)?(?P<end>\.warc\.gz|\.jsonl|\.cdxj|\.json|\.py)$")
+_SUM = re.compile(r"-(?P<sum>[0-9a-f]{12})(?:~\d+)?(?P<end>\.warc\.gz|\.jsonl\.gz|\.jsonl|\.cdxj|\.json|\.py)$")
 #: What else comes back: nothing that could lead outside the collection.
 _KEPT = re.compile(r"(?P<path>(?:evidence(?:/from-[0-9a-f]+)?|spiders)/[A-Za-z0-9][A-Za-z0-9._-]*)-[0-9a-f]{12}")
 #: Seconds between looks at what is being restored from an archive, at first and at most.
@@ -119,6 +119,7 @@ class _Pull:
             self._segment(entry, keys, asleep)
         self._indexes([entry for entry in entries if (self._root / "warcs" / entry.segment).exists()])
         self._rest()
+        self._left()
         return self._pulled
 
     def marker(self) -> None:
@@ -224,6 +225,12 @@ class _Pull:
         for path, data in best.items():
             if not path.exists() or path.stat().st_size < len(data):
                 write(path, data)
+
+    def _left(self) -> None:
+        """Fetch the newest note of the work that was left, for a frontier that is made anew."""
+        names = sorted(name for name in self._here if name.startswith("checkpoint/") and _SUM.search(name))
+        if names and not (self._root / "frontier.sqlite").exists():
+            self._take(self._here[names[-1]], self._root / "checkpoint.jsonl.gz")
 
     def _take(self, key: str, path: Path, *, sha256: str = "") -> None:
         """Fetch an object into a file that gets its name once it is what it should be; its key has its hash."""

@@ -78,7 +78,7 @@ def push(
     """
     if order.delete_local:
         check_enough(destinations, order.copies)
-    with _alone(collection, wait=order.follow), closing(Copies(collection.root / "copies.sqlite")) as copies:
+    with alone(collection, wait=order.follow), closing(Copies(collection.root / "copies.sqlite")) as copies:
         catalogue = Catalogue(collection)
         things = catalogue.segments()
         release = Release(catalogue, copies, order.copies, say=hearing.say)
@@ -112,7 +112,7 @@ def _run(tasks: Sequence[Callable[[], None]]) -> None:
 
 
 @contextmanager
-def _alone(collection: Collection, *, wait: bool) -> Iterator[None]:
+def alone(collection: Collection, *, wait: bool = False) -> Iterator[None]:
     """Keep other pushes of this collection out, or wait for their end; a crawl may run meanwhile."""
     with (collection.root / "push.lock").open("a") as lock:
         try:

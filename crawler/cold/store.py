@@ -23,9 +23,13 @@ if TYPE_CHECKING:
 class Refused(OutlastError):
     """The destination refuses this object, or has something else under its name."""
 
+    exit_code = 3
+
 
 class Unavailable(OutlastError):
     """The destination takes nothing now; later it may."""
+
+    exit_code = 3
 
 
 class Denied(CredentialsError):

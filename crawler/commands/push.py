@@ -41,7 +41,6 @@ Exit status
     "--to",
     "urls",
     multiple=True,
-    required=True,
     metavar="WHERE",
     help="s3://BUCKET/PREFIX, file:///PATH, or the name of a destination; several are several copies.",
 )
@@ -51,6 +50,12 @@ Exit status
     multiple=True,
     metavar="URL",
     help="One for all destinations, or one for each in order.",
+)
+@click.option(
+    "--grant",
+    type=click.Path(exists=True, dir_okay=False),
+    default=None,
+    help="Send through the links of this file, which archive grant made, instead of to destinations.",
 )
 @click.option("--follow", is_flag=True, help="While a crawl of this collection runs, go on with what it seals.")
 @click.option("--region", default=None, help="[default: that of the AWS settings]")
@@ -85,26 +90,31 @@ Exit status
     is_flag=True,
     help="Yes, lock where the config says compliance: nobody, not even you, can delete it before its date.",
 )
-@click.option("--dry-run", is_flag=True, help="Only say what would be sent.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be sent, and what it would cost.")
 @common
 def push(
-    directory: str, urls: tuple[str, ...], endpoints: tuple[str, ...], region: str | None, storage_class: str,
-    connections: int, bwlimit: str, read_back: Literal["auto", "full", "sample", "none"], retry_for: str,
-    follow: bool, public_originals: bool, delete_local: bool, copies: int, lock_compliance: bool, dry_run: bool,
-    **options: Any,
+    directory: str, urls: tuple[str, ...], endpoints: tuple[str, ...], grant: str | None, region: str | None,
+    storage_class: str, connections: int, bwlimit: str, read_back: Literal["auto", "full", "sample", "none"],
+    retry_for: str, follow: bool, public_originals: bool, delete_local: bool, copies: int, lock_compliance: bool,
+    dry_run: bool, **options: Any,
 ) -> int:  # fmt: skip
     """Copy the collection in DIRECTORY to every destination and prove each copy. Killed or cut off, the same command
     goes on: only what is not there is sent. Credentials and CA bundle come from the usual AWS variables.
     """
     from crawler.collection import Collection  # noqa: PLC0415 - not for --help
     from crawler.commands.destinations import named  # noqa: PLC0415
+    from crawler.errors import UsageError  # noqa: PLC0415
 
     console = console_from(options)
+    if bool(urls) == bool(grant):
+        raise UsageError("Say where it goes: --to WHERE, or --grant FILE.")
     collection = Collection.open(Path(directory))
+    if grant:
+        return _through_links(collection, Path(grant), connections, console)
     destinations = named(urls, endpoints, region, storage_class)
     _check_locks(destinations, console, is_sure=lock_compliance)
     if dry_run:
-        return _plan(collection, len(destinations), console)
+        return _plan(collection, destinations, console, public_originals=public_originals)
     from crawler.cold.push import Hearing, Order  # noqa: PLC0415 - boto3 is slow to import
     from crawler.cold.push import push as carry_out  # noqa: PLC0415
 
@@ -118,6 +128,24 @@ def push(
     finally:
         bars.close()
     return _tell(pushed, console)
+
+
+def _through_links(collection: Collection, path: Path, connections: int, console: Console) -> int:
+    """Send a collection as a volunteer does."""
+    from crawler.cold.grant import read  # noqa: PLC0415
+    from crawler.cold.volunteer import send  # noqa: PLC0415
+
+    bars = _Bars(console)
+    try:
+        told = send(collection, read(path), connections=connections, progress=bars.show)
+    finally:
+        bars.close()
+    console.result(f"{told.there:,} files are there ({size(told.bytes)}), {told.sent:,} went now")
+    for thing, why in told.refused.items():
+        console.result(f"  {thing}: {why}")
+    code = 3 if told.refused else 0
+    console.summary(exit_code=code, there=told.there, sent=told.sent, bytes=told.bytes, refused=told.refused)
+    return code
 
 
 def _check_locks(destinations: list[Destination], console: Console, *, is_sure: bool) -> None:
@@ -137,17 +165,51 @@ def _check_locks(destinations: list[Destination], console: Console, *, is_sure: 
             console.say(f"{one.name}: segments are locked ({one.lock}) until {until:%Y-%m-%d}.")
 
 
-def _plan(collection: Collection, copies: int, console: Console) -> int:
-    """Say what a push would send to destinations that have nothing yet."""
-    from crawler.cold.objects import Catalogue  # noqa: PLC0415
+def _plan(collection: Collection, destinations: list[Destination], console: Console, *, public_originals: bool) -> int:
+    """Say what a push would send to each destination, and what that would cost."""
+    from dataclasses import asdict  # noqa: PLC0415
 
+    from crawler.cold.objects import Catalogue  # noqa: PLC0415
+    from crawler.cold.prices import estimate, prices  # noqa: PLC0415
+
+    tables = click.get_current_context().meta.get("outlast.tables", {})
+    date, known = prices(tables.get("price", []))
     catalogue = Catalogue(collection)
     things = [*catalogue.segments(), *catalogue.finders()]
-    count, whole = len(things), sum(one.bytes for one in things)
-    requests = sum(len(one.part_md5) + (2 if len(one.part_md5) > 1 else 0) for one in things)
-    console.result(f"{count:,} objects, {size(whole)}, {requests:,} requests to each of {copies} destinations")
-    console.summary(exit_code=0, objects=count, bytes=whole, requests=requests, destinations=copies)
+    for one in destinations:
+        there = _proven(collection, one)
+        wanted = [
+            thing for thing in things
+            if thing.may_go_to(one, public_originals=public_originals) and (thing.path, thing.sha256) not in there
+        ]  # fmt: skip
+        found = estimate(one, wanted, known)
+        console.result(
+            f"{one.name}: {found.objects:,} objects, {size(found.bytes)}, {found.requests:,} requests to write; "
+            + (
+                f"${found.once:,.2f} to send, ${found.month:,.2f} a month (at least ${found.least:,.2f} in all), "
+                f"${found.back:,.2f} to get it back"
+                if found.once is not None
+                else "no price is known for it: [[price]] tables of the config say more"
+            )
+        )
+        console.event("estimate", **asdict(found), prices=date)
+    console.result(f"Prices are list prices of {date}; [[price]] tables of the config come before them.")
+    console.summary(exit_code=0, destinations=len(destinations), prices=date)
     return 0
+
+
+def _proven(collection: Collection, destination: Destination) -> set[tuple[str, str]]:
+    from crawler.cold.copies import Copies, CopyState  # noqa: PLC0415
+
+    path = collection.root / "copies.sqlite"
+    if not path.is_file():
+        return set()
+    copies = Copies(path)
+    try:
+        rows = copies.all(destination.name)
+    finally:
+        copies.close()
+    return {(one.object, one.sha256) for one in rows if one.state is CopyState.PROVEN}
 
 
 def _tell(pushed: Pushed, console: Console) -> int:

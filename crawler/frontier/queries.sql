@@ -186,6 +186,12 @@ INSERT INTO note (text, url, n) VALUES (:text, :url, 1) ON CONFLICT (text) DO NO
 -- What the platform is known to have, and how it stands.
 SELECT kind, id, standing, reason FROM covered ORDER BY kind, id;
 
+-- name: left
+-- Work that no sealed segment settles: what waits, and what is settled where it could still be lost.
+SELECT fetch.work FROM fetch LEFT JOIN segment ON segment.id = fetch.segment
+WHERE fetch.round = :round AND fetch.state != 'excluded'
+AND (fetch.state != 'done' OR (segment.state IS NOT NULL AND segment.state != 'sealed')) ORDER BY fetch.id;
+
 -- name: gaps
 -- What is known and not captured.
 SELECT kind, id, standing, day, reason, url FROM covered WHERE standing < :captured AND (:kind IS NULL OR kind = :kind) ORDER BY kind, id;

@@ -199,6 +199,11 @@ class FrontierReader:
         for kind, thing, rank, reason in self._db.execute(self._sql["everything"]):
             yield kind, thing, STANDINGS[rank].value, reason
 
+    def left(self) -> Iterator[Fetch]:
+        """Yield the work of this round that no sealed segment settles."""
+        for (work,) in self._db.execute(self._sql["left"], {"round": self.round}):
+            yield msgspec.msgpack.decode(work, type=Fetch)
+
     def earlier(self, fingerprint: bytes) -> tuple[str, int] | None:
         """Return (segment, offset) of the whole answer that an earlier round got; None where none did."""
         for number in range(self.round - 1, 0, -1):

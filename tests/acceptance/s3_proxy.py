@@ -22,6 +22,8 @@ class Asked:
     method: str
     target: str
     length: int
+    #: What the server answered, once it did.
+    status: int = 0
 
     @property
     def is_part(self) -> bool:
@@ -34,8 +36,8 @@ class Asked:
 
 @dataclass
 class Proxy:
-    """Forwards to ``upstream``. ``fault`` may answer: reset, slow, swallow (the answer, after it is done), lie (about
-    the ETag), cut (the answer's body), flip (a bit of it)."""
+    """Forwards to ``upstream``. ``fault`` may answer: reset, slow, swallow (the answer, after it is done), fail
+    (500, after it is done), lie (about the ETag), cut (the answer's body), flip (a bit of it), and errors."""
 
     upstream: str
     fault: Fault = lambda asked: None
@@ -99,6 +101,9 @@ class Proxy:
         if what == "full":
             await _drain(reader, length)
             return await _say(writer, 500, "InternalError", "no space left on device")
+        if what == "nobucket":
+            await _drain(reader, length)
+            return await _say(writer, 404, "NoSuchBucket", "The specified bucket does not exist.")
         if what == "denied":
             await _drain(reader, length)
             return await _say(writer, 403, "AccessDenied", "This account is suspended.")
@@ -114,8 +119,11 @@ class Proxy:
             writer.write(await up_reader.readuntil(b"\r\n\r\n"))
         await _pipe(reader, up_writer, length, self._count)
         answer = await up_reader.readuntil(b"\r\n\r\n")
+        asked.status = int(answer[9:12])
         size = 0 if method == "HEAD" or answer.startswith(b"HTTP/1.1 204") else _length(answer)
         body = await up_reader.readexactly(size) if what or size < 1 << 20 else b""
+        if what == "fail":
+            return await _say(writer, 500, "InternalError", "It was done all the same.")
         if what == "swallow":
             writer.transport.abort()
             return False

@@ -46,6 +46,8 @@ def test_everything_arrives_and_is_proved(collection: Path, server: Server) -> N
         *collection.glob("indexes/*"),
         collection / "manifest.jsonl",
         collection / "collection.json",
+        collection / "checkpoint.jsonl.gz",
+        collection / "coverage.json",
     ]
     for path in files:
         assert hashlib.sha256(path.read_bytes()).hexdigest() in digests, path.name

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import random
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from crawler.replicas.run import running
+from tests.acceptance.big_file import one_big_file
 from tests.acceptance.s3_proxy import Asked, Proxy
 from tests.acceptance.s3_servers import BUCKET, Server, moto, rclone, seaweedfs
 from tests.acceptance.support import archive, start
@@ -23,48 +20,10 @@ PART = 64 << 20
 SIZE = 3 * PART + 1_000_000
 
 
-@contextmanager
-def one_big_file() -> Iterator[int]:
-    """Serve a page that links to one file of noise, on a port of its own."""
-    block = random.Random(1).randbytes(1 << 20)
-    loop = asyncio.new_event_loop()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                path = (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1]
-                page = b"<a href=/big.iso>big</a>" if path == b"/" else b""
-                status = b"200 OK" if path in {b"/", b"/big.iso"} else b"404 Not Found"
-                kind = b"text/html" if page else b"application/octet-stream"
-                size = SIZE if path == b"/big.iso" else len(page)
-                writer.write(
-                    b"HTTP/1.1 %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b" % (status, kind, size, page)
-                )
-                for at in range(0, size if not page else 0, len(block)):
-                    writer.write(block[: size - at])
-                    await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            writer.close()
-
-    server = loop.run_until_complete(asyncio.start_server(serve, "127.0.0.1", 0))
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        server.close()
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0.01))
-        loop.close()
-
-
 @pytest.fixture(scope="module")
 def big(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("big") / "c"
-    with one_big_file() as port:
+    with one_big_file(SIZE) as port:
         ran = archive("crawl", f"127.0.0.1:{port}", "--into", root, "--workers", "1")
     assert ran.code == 0, ran.err
     return root
@@ -148,7 +107,7 @@ def once(kind: str, when) -> object:
     return fault
 
 
-@pytest.mark.parametrize("kind", ["reset", "swallow", "slow", "full"])
+@pytest.mark.parametrize("kind", ["reset", "swallow", "fail", "slow", "full"])
 @pytest.mark.parametrize("where", ["part", "complete", "put"])
 def test_a_fault_on_the_way_costs_nothing_but_another_try(kind: str, where: str, big: Path, weed: Server) -> None:
     when = {
@@ -191,6 +150,28 @@ def test_credentials_and_clocks_end_it_with_a_line(kind: str, says: str, small: 
         ran = push(small, weed, proxy, kind)
     assert ran.code == 4
     assert says in ran.err
+
+
+def test_a_full_bucket_is_asked_again_and_then_said(small: Path, weed: Server) -> None:
+    with Proxy(weed.url, lambda asked: "full" if asked.method == "PUT" and ".gz" in asked.target else None) as proxy:
+        ran = push(small, weed, proxy, "full", "--retry-for", "4s")
+        assert ran.code == 3
+        assert "no space left" in ran.out + ran.err
+        proxy.fault = lambda asked: None
+        assert push(small, weed, proxy, "full").code == 0
+
+
+def test_a_bucket_that_vanishes(small: Path, weed: Server) -> None:
+    seen: list[Asked] = []
+
+    def vanishes(asked: Asked) -> str | None:
+        seen.append(asked)
+        return "nobucket" if sum(".gz" in one.target and one.method == "PUT" for one in seen) > 2 else None
+
+    with Proxy(weed.url, vanishes) as proxy:
+        ran = push(small, weed, proxy, "vanishes")
+    assert ran.code == 4
+    assert "the bucket is not there" in told(ran)["error"]
 
 
 def test_a_bucket_that_is_not_there(small: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from crawler.collection import Collection
 from crawler.replicas.run import running
 from tests.acceptance.s3_proxy import Asked, Proxy
 from tests.acceptance.s3_servers import BUCKET, Server, seaweedfs
-from tests.acceptance.support import archive, segments, start
+from tests.acceptance.support import archive, doubles, segments, settled, start
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +119,28 @@ def test_a_killed_crawl_leaves_and_goes_on(tmp_path: Path) -> None:
     pulled = archive("pull", f"file://{tmp_path / 'disk'}", "--into", tmp_path / "new", "--json")
     assert pulled.code == 0, pulled.err
     assert {path.name for path in segments(tmp_path / "new")} == {path.name for path in segments(tmp_path / "c")}
+
+
+def test_a_list_goes_on_on_a_machine_that_never_saw_it(tmp_path: Path) -> None:
+    with running("mastodon", size=10) as replica:
+        site = f"http://127.0.0.1:{replica.port}"
+        listed = [f"{site}/listed/{number}" for number in range(60)]
+        (tmp_path / "list").write_text("\n".join(listed))
+        options = config(tmp_path, disk(tmp_path, "disk"))
+        crawl = ["crawl", site, "--workers", "1", *options]
+        first = archive(
+            *crawl, "--into", tmp_path / "lost", "-i", tmp_path / "list", "--limit", "30", "--concurrency", "2",
+            "--push-to", "disk",
+        )  # fmt: skip
+        assert first.code == 7, first.err
+        shutil.rmtree(tmp_path / "lost")
+        assert archive("pull", f"file://{tmp_path / 'disk'}", "--into", tmp_path / "new").code == 0
+        assert archive(*crawl, "--into", tmp_path / "new").code == 0
+        asked = [one["target"] for one in replica.ledger()]
+    known = settled(tmp_path / "new")
+    assert {known["GET", url][0] for url in listed} == {"done"}
+    assert not doubles(tmp_path / "new")
+    assert all(sum(f"/listed/{number}" == one for one in asked) <= 2 for number in range(60))
 
 
 def test_strangers_get_no_originals_unless_somebody_says_so(collection: Path, tmp_path: Path) -> None:
