@@ -101,6 +101,7 @@ def take_in(
     for path in collection.sealed_segments():
         if path.name not in known:
             count += rebuild(path, collection, frontier, spider_class, seed, admission)
+            frontier.set_segment_state(path.name, "sealed")
             serial = max(serial, serial_of(path.name))
     frontier.meta_set("serial", str(serial))
     return count

@@ -10,6 +10,8 @@ from crawler.frontier import checkpoint
 from crawler.frontier.sqlite import SqliteFrontier
 from crawler.model import Fetch
 
+ZIPPED = gzip.compress(b"{}\n")
+
 
 def fetch(number: int) -> Fetch:
     return Fetch(
@@ -34,7 +36,7 @@ def test_it_goes_there_and_back(tmp_path: Path) -> None:
     other.close()
 
 
-@pytest.mark.parametrize("data", [b"", b"no gzip", gzip.compress(b"{}\n"), gzip.compress(b"[1]\n")[:-4]])
+@pytest.mark.parametrize("data", [b"", b"no gzip", ZIPPED, ZIPPED[:-4]], ids=["empty", "text", "json", "torn"])
 def test_rubbish_is_said(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "checkpoint.jsonl.gz"
     path.write_bytes(data)
