@@ -18,7 +18,6 @@ import shutil
 import sys
 import tempfile
 import time
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,7 @@ from tests.acceptance.s3_servers import BUCKET, seaweedfs
 from tests.acceptance.support import archive, segments, start
 
 if TYPE_CHECKING:
+    from tests.acceptance.s3_proxy import Asked
     from tests.acceptance.s3_servers import Server
 
 
@@ -64,7 +64,7 @@ def one(root: Path, server: Server, prefix: str, moments: list[int], chance: ran
     """Push once, killed at these counts of bytes; return what went wrong."""
     for path in root.glob("copies.sqlite*"):
         path.unlink()
-    begun = time.monotonic()
+    begun, deaths = time.monotonic(), []
     with Proxy(server.url) as proxy:
         push = ["push", root, "--to", f"s3://{BUCKET}/{prefix}", "--endpoint-url", proxy.url, "--json"]
         for moment in moments:
@@ -74,17 +74,19 @@ def one(root: Path, server: Server, prefix: str, moments: list[int], chance: ran
             time.sleep(chance.random() * 0.3)
             child.kill()
             child.wait()
+            deaths.append(time.monotonic())
         ran = archive(*push, timeout=3600, **server.environment)
         asked, taken = proxy.asked, proxy.taken
     faults = [] if ran.code == 0 else [f"{prefix}: exit {ran.code}: {ran.out}{ran.err}"]
-    parts = Counter(
-        (found["key"], found["number"])
-        for each in asked
-        if each.is_part and each.status == 200 and "canary" not in each.target
-        and (found := re.match(r"(?P<key>[^?]*)\?.*partNumber=(?P<number>\d+)", each.target))
-    )  # fmt: skip
-    again = {key: count for key, count in parts.items() if count > 1}
-    faults += [f"{prefix}: part {key[1]} arrived {count} times" for key, count in again.items()]
+    parts: dict[tuple[str, str], list[Asked]] = {}
+    for each in asked:
+        found = re.match(r"([^?]*)\?.*partNumber=(\d+)", each.target)
+        if found and each.is_part and each.status == 200 and "canary" not in each.target:
+            parts.setdefault((found[1], found[2]), []).append(each)
+    twice = [(key, sent) for key, sent in parts.items() if len(sent) > 1]
+    # What arrived before a kill and is sent after it; what was on its way at the kill may arrive twice.
+    needless = [key for key, sent in twice if any(sent[0].answered < death < sent[1].began for death in deaths)]
+    faults += [f"{prefix}: part {number} had arrived and was sent again" for _, number in needless]
     client = server.client()
     left = client.list_multipart_uploads(Bucket=BUCKET, Prefix=f"{prefix}/").get("Uploads", [])
     keys = [each["Key"] for each in client.list_objects_v2(Bucket=BUCKET, Prefix=f"{prefix}/").get("Contents", ())]
@@ -99,7 +101,8 @@ def one(root: Path, server: Server, prefix: str, moments: list[int], chance: ran
         )
         client.delete_object(Bucket=BUCKET, Key=key)
     print(
-        f"{prefix}: {len(moments)} kills, {sum(parts.values())} parts arrived, {len(again)} of them twice; "
+        f"{prefix}: {len(moments)} kills, {len(parts)} parts, {len(twice)} on their way at a kill and sent again, "
+        f"{len(needless)} needlessly; "
         f"{taken / 1e6:,.0f} MB passed for {whole / 1e6:,.0f} MB; {time.monotonic() - begun:.0f} s",
         flush=True,
     )

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from crawler.cold.grant import Grant
     from crawler.cold.store import Store
 
-#: What may be listed. A spider's file may be, and is not taken: it is code.
-_LISTED = re.compile(
-    r"spiders/[A-Za-z0-9._-]{1,200}\.py|warcs/[A-Za-z0-9][A-Za-z0-9._-]{0,200}\.warc\.gz|indexes/[A-Za-z0-9][A-Za-z0-9._-]{0,200}\.cdxj"
-    r"|evidence/[a-z]+(-[0-9]+)?\.jsonl?|manifest\.jsonl|collection\.json"
+#: What is taken; the rest is left: a spider is code, and work that is left would have us ask what a volunteer likes.
+_TAKEN = re.compile(
+    r"warcs/[A-Za-z0-9][A-Za-z0-9._-]{0,200}\.warc\.gz|indexes/[A-Za-z0-9][A-Za-z0-9._-]{0,200}\.cdxj"
+    r"|evidence/(from-[0-9a-f]+/)?[a-z]+(-[0-9]+)?\.jsonl?|manifest\.jsonl|collection\.json"
 )
 #: Bytes of a list.
 _LONGEST = 64 << 20
@@ -57,6 +57,7 @@ def collect(store: Store, grant: Grant, root: Path) -> Collected:
     told = Collected()
     # The marker comes last: a directory with one is a collection.
     for path, sha256, key in sorted(files, key=lambda one: one[0] == "collection.json"):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
         try:
             _take(store, key, root / path, sha256, told)
         except OutlastError as e:
@@ -75,13 +76,10 @@ def _listed(store: Store, grant: Grant) -> list[tuple[str, str, str]]:
     keys = {one.key for one in grant.slots}
     try:
         found = json.loads(store.get(newest) if sizes[newest] <= _LONGEST else b"")["files"]
-        listed = [(one["path"], one["sha256"], one["key"]) for one in found]
-        is_right = all(_LISTED.fullmatch(path) and key in keys for path, _, key in listed)
-    except (ValueError, KeyError, TypeError):
-        is_right = False
-    if not is_right:
-        raise Damaged(f"{grant.name} sent a list that is none.")
-    return [(path, sha256, key) for path, sha256, key in listed if not path.startswith("spiders/")]
+        listed = [(str(one["path"]), str(one["sha256"]), str(one["key"])) for one in found]
+    except (ValueError, KeyError, TypeError) as e:
+        raise Damaged(f"{grant.name} sent a list that is none.") from e
+    return [(path, sha256, key) for path, sha256, key in listed if _TAKEN.fullmatch(path) and key in keys]
 
 
 def _take(store: Store, key: str, path: Path, wanted: str, told: Collected) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Self
@@ -22,8 +23,10 @@ class Asked:
     method: str
     target: str
     length: int
-    #: What the server answered, once it did.
+    #: When it came, what the server answered, and when; the times are of the monotonic clock.
+    began: float = field(default_factory=time.monotonic)
     status: int = 0
+    answered: float = 0.0
 
     @property
     def is_part(self) -> bool:
@@ -119,7 +122,7 @@ class Proxy:
             writer.write(await up_reader.readuntil(b"\r\n\r\n"))
         await _pipe(reader, up_writer, length, self._count)
         answer = await up_reader.readuntil(b"\r\n\r\n")
-        asked.status = int(answer[9:12])
+        asked.status, asked.answered = int(answer[9:12]), time.monotonic()
         size = 0 if method == "HEAD" or answer.startswith(b"HTTP/1.1 204") else _length(answer)
         body = await up_reader.readexactly(size) if what or size < 1 << 20 else b""
         if what == "fail":
