@@ -12,6 +12,7 @@ import errno
 import logging
 from collections import deque
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 from urllib.parse import urljoin
@@ -110,13 +111,17 @@ class Found:
             self.items.append(thing)
             if isinstance(thing, Post):
                 # Accounts and media are captured by the fetch that covers them; a post is what the page says.
-                self.coverage.append(
-                    Covered(kind=thing.kind, id=thing.id, standing=Standing.CAPTURED, day=_day(thing), url=thing.url)
-                )
+                self.coverage.append(_told(thing, response.url))
         else:
             raise TypeError(f"a callback yielded {type(thing).__name__}; see spiders/base.py for what it may yield")
         if self.size > MAX_FOUND:
             raise ValueError(f"the page names more than {MAX_FOUND} bytes of work")
+
+
+def _told(post: Post, source: str) -> Covered:
+    said = "\0".join((post.text, *post.media, str(post.deleted)))
+    mark = b"".join(blake2b(part.encode("utf-8", "replace"), digest_size=8).digest() for part in (source, said))
+    return Covered(kind=post.kind, id=post.id, standing=Standing.CAPTURED, day=_day(post), url=post.url, mark=mark)
 
 
 def _day(post: Post) -> str | None:

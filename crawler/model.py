@@ -141,7 +141,8 @@ class Fetch:
     value: int = 0
     #: True where ids are swept and a 404 is simply a hole; False where something named this URL.
     sweep: bool = False
-    #: True where a listing goes on with what is older: needless where all that came before is held since earlier.
+    #: True where a listing goes on with what is older: needless where all that came before is held since earlier, or
+    #: this itself is.
     deeper: bool = False
     #: False: a 3xx goes to the callback instead of becoming a fetch of its target.
     follow: bool = True
@@ -293,6 +294,8 @@ class Covered:
     #: Why, for refused, missing and partial things.
     reason: str = ""
     url: str = ""
+    #: Of a post: which answer told of it and what it said, 8 bytes each, so that a later round sees that it changed.
+    mark: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 PAGE, MAX_HEAD = 100, 200_000
 #: List of the API → the kind of coverage, its order, and why the platform's own count may differ.
 _LISTS = {
-    "posts": ("post", "published_at asc", "counts posts for members, of which strangers see the beginning"),
-    "pages": ("static", "published_at asc", ""),
+    "posts": ("post", "published_at desc", "counts posts for members, of which strangers see the beginning"),
+    "pages": ("static", "published_at desc", ""),
     "authors": ("account", "slug asc", ""),
     "tags": ("tag", "slug asc", ""),
 }
@@ -144,7 +144,8 @@ class GhostSpider(PageSpider):
                 yield from self._place(one, kind, response)
         if following is not None and following == turned + 1:
             ids = [text(one, "id") for one in objects(said, name)]
-            yield from turn(response, ids, self._list(name, root, key, following, response))
+            older = self._list(name, root, key, following, response)
+            yield from turn(response, ids, older, newest_first=name in {"posts", "pages"})
 
     def _post(self, one: dict[str, Any], kind: str, response: CaptureResponse) -> Iterator[Yield]:
         when, url = instant(text(one, "published_at")), absolute(response.url, text(one, "url"))

@@ -129,14 +129,14 @@ class MediaWikiSpider(PageSpider):
                 yield self._listing({**_ASK, **asked}, cursor, response)
 
     def _listings(self) -> Iterator[dict[str, str]]:
-        """Yield what to ask: revisions with their text, files with their versions, people."""
+        """Yield what to ask, newest first: revisions with their text, files with their versions; people."""
         window = Window.of(self.seed)
         since, until = (_stamp(when) for when in (window.since, window.until))
-        span_of = {"arvstart": since, "arvend": until}
-        yield {"list": "allrevisions", "arvprop": _REVISION, "arvslots": "main", "arvlimit": "max", "arvdir": "newer",
+        span_of = {"arvstart": until, "arvend": since}
+        yield {"list": "allrevisions", "arvprop": _REVISION, "arvslots": "main", "arvlimit": "max", "arvdir": "older",
                **{name: value for name, value in span_of.items() if value}}  # fmt: skip
-        span_of = {"gaistart": since, "gaiend": until}
-        yield {"generator": "allimages", "gailimit": "max", "gaisort": "timestamp", "gaidir": "newer",
+        span_of = {"gaistart": until, "gaiend": since}
+        yield {"generator": "allimages", "gailimit": "max", "gaisort": "timestamp", "gaidir": "older",
                "prop": "imageinfo", "iiprop": _FILE, "iilimit": "max",
                **{name: value for name, value in span_of.items() if value}}  # fmt: skip
         if not window:
@@ -165,7 +165,8 @@ class MediaWikiSpider(PageSpider):
             asked = {**cursor["asked"], **{name: text(following, name) for name in following}}
             place = "&".join(f"{name}={text(following, name)}" for name in sorted(following))
             cursor = {name: value for name, value in cursor.items() if name != "page"}
-            yield from turn(response, [place], self._listing(asked, cursor, response, sweep=False))
+            older = self._listing(asked, cursor, response, sweep=False)
+            yield from turn(response, [place], older, newest_first="list" not in asked or asked["list"] != "allusers")
 
     # Things
 
@@ -178,7 +179,7 @@ class MediaWikiSpider(PageSpider):
             yield _revision(one, group, _url(article, title), response)
         if title and shown:
             url = _url(article, title)
-            when = day(instant(text(shown[-1], "timestamp")))
+            when = day(instant(text(shown[0], "timestamp")))
             yield self.fetch(url, lane=PAGES, parent=response, callback=self.parse_page, covers=("page", url), day=when)
         for one in objects(group, "imageinfo"):
             saved = instant(text(one, "timestamp"))

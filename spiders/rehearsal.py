@@ -135,14 +135,22 @@ def recognised(site: Site, seed_url: str = "") -> tuple[Recognised, list[str]]:
     return recognise(replies), asked
 
 
-def rehearse(spider: type[PlatformSpider], site: Site, seed: Seed | None = None) -> Rehearsal:
-    """Crawl a replica to its end, and hold what was found against its books."""
+def rehearse(
+    spider: type[PlatformSpider], site: Site, seed: Seed | None = None, *, before: Rehearsal | None = None
+) -> Rehearsal:
+    """Crawl a replica to its end, and hold what was found against its books; ``before`` is an earlier round."""
     seed = seed or Seed(url=home(site))
     with enlisted(spider):
         found, asked = recognised(site, seed.url)
     served = Served(site)
     origin = urljoin(seed.url, "/robots.txt")
-    crawled = crawl(spider, seed, served, first=[Fetch(url=origin, lane="robots", callback="parse_robots_txt")])
+    crawled = crawl(
+        spider,
+        seed,
+        served,
+        first=[Fetch(url=origin, lane="robots", callback="parse_robots_txt")],
+        before=before.crawled if before else None,
+    )
     done = Rehearsal(seed=seed, served=served, crawled=crawled, found=found, probes=len(asked))
     _compare(done)
     return done

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from scrapy import Request
 
-from crawler.model import Claim, Covered, Fetch, Item, Note, Outcome, Seed, State
+from crawler.model import Claim, Covered, Fetch, Item, Note, Outcome, Post, Seed, Standing, State
 from crawler.response import HEAD_BYTES, CaptureResponse
 from crawler.scope import Scope
 from crawler.settle import MAX_TRIES, Answer, rule
@@ -62,6 +62,18 @@ class Crawled:
     #: Fetches out of scope, in the order they were named.
     refused: list[Fetch] = field(default_factory=list)
 
+    @property
+    def held(self) -> frozenset[tuple[str, str]]:
+        """Return (kind, id) of all that was captured."""
+        captured = {(one.kind, one.id) for one in self.coverage if one.standing is Standing.CAPTURED}
+        return frozenset(captured | {(one.kind, one.id) for one in self.items if isinstance(one, Post)})
+
+    def shown(self, items: int, coverage: int) -> set[tuple[str, str]]:
+        """Return (kind, id) of what was shown or named since there were so many items, and so much was covered."""
+        named = {Standing.CAPTURED, Standing.KNOWN}
+        said = {(one.kind, one.id) for one in self.coverage[coverage:] if one.standing in named}
+        return said | {(one.kind, one.id) for one in self.items[items:] if isinstance(one, Post)}
+
     def urls(self, lane: str = "") -> list[str]:
         """Return the URLs asked, of one lane or of all."""
         return [fetch.url for fetch in self.fetches if not lane or fetch.lane == lane]
@@ -69,11 +81,13 @@ class Crawled:
 
 def crawl(
     spider: type[PlatformSpider], seed: Seed, site: Callable[[Fetch], CaptureResponse], *,
-    limit: int = MAX_FETCHES, first: Iterable[Fetch] = (),
+    limit: int = MAX_FETCHES, first: Iterable[Fetch] = (), before: Crawled | None = None,
 ) -> Crawled:  # fmt: skip
     """Walk a site that is a function, lane by lane as a frontier does, to its end or to ``limit`` fetches.
 
-    ``first`` is asked before the spider's own seeds. What would wait for another attempt is asked again at once.
+    ``first`` is asked before the spider's own seeds, and ``before`` is an earlier round: listings that go on with what
+    is older end where all that a page shows is held since then. What would wait for another attempt is asked again at
+    once.
     """
     crawler = spider(seed=seed)
     territory = spider.territory(seed)
@@ -83,6 +97,7 @@ def crawl(
         open_lanes=frozenset({"requisites", *(lane.name for lane in spider.lanes if lane.anywhere)}),
     )  # fmt: skip
     done = Crawled()
+    held = before.held if before is not None else frozenset()
     known: set[bytes] = set()
     lanes = (ROBOTS, *sorted(spider.lanes, key=lambda lane: lane.order))
     queues: dict[str, deque[Fetch]] = {lane.name: deque() for lane in lanes}
@@ -100,7 +115,11 @@ def crawl(
     while (queue := next((queue for queue in queues.values() if queue), None)) and len(done.fetches) < limit:
         fetch = queue.popleft()
         done.fetches.append(fetch)
-        offer(_sort(crawler, _read(crawler, fetch, site), done))
+        shows = len(done.items), len(done.coverage)
+        found = _sort(crawler, _read(crawler, fetch, site), done)
+        shown = done.shown(*shows) or {link.covers for link in found if link.covers and not link.deeper}
+        is_old = bool(shown) and shown <= held
+        offer(link for link in found if not (link.deeper and (is_old or link.covers in held)))
     return done
 
 

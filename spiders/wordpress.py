@@ -150,7 +150,7 @@ class WordPressSpider(PageSpider):
         url = _endpoint(root, place)
         if kind != "taxonomies":
             url = with_query(
-                url, per_page=PAGE, page=turned, orderby="id", order="asc",
+                url, per_page=PAGE, page=turned, orderby="id", order="desc",
                 after=f"{window.since - MARGIN:%Y-%m-%dT%H:%M:%S}" if window.since else None,
                 before=f"{window.until + MARGIN:%Y-%m-%dT%H:%M:%S}" if window.until else None,
             )  # fmt: skip
@@ -190,8 +190,8 @@ class WordPressSpider(PageSpider):
         if turned < pages if pages is not None else len(said) >= PAGE:
             # A page may be short of what strangers may not see, and not be the last: the totals count that, too.
             following = self._listing(kind, root, place, turned + 1, response, sweep=pages is None)
-            yield from turn(response, [text(one, "id") for one in objects(said)], following)
-        elif kind == "post" and not Window.of(self.seed):
+            yield from turn(response, [text(one, "id") for one in objects(said)], following, newest_first=True)
+        if turned == 1 and kind == "post" and not Window.of(self.seed):
             yield self._sitemap("wp-sitemap.xml", {"level": 0, "open": True}, response)
 
     def _refused(self, kind: str, response: CaptureResponse) -> Iterator[Yield]:
@@ -253,7 +253,8 @@ class WordPressSpider(PageSpider):
                 if url and entry.kind == "sitemap" and deep < MAX_NESTING:
                     yield self._sitemap(url, {**cursor, "level": deep + 1}, response)
                 elif url and entry.kind == "page":
-                    yield self._page(url, response)
+                    # Beside an open API it only names what that forgot.
+                    yield self._page(url, response, deeper=bool(cursor.get("open")))
 
     def _feed(self, turned: int, response: CaptureResponse) -> Fetch:
         url = with_query(urljoin(self.seed.url, "feed/"), paged=turned)

@@ -47,6 +47,7 @@ def coverage(directory: str, kinds: tuple[str, ...], by_day: bool, most: int, **
         if by_day:
             _show_days(frontier, kinds, console)
         found = _show_gaps(frontier, kinds, most, console)
+        _show_changes(frontier, kinds, console)
         _show_holes(frontier, kinds, console)
     finally:
         frontier.close()
@@ -100,6 +101,20 @@ def _gaps(frontier: FrontierReader, kinds: tuple[str, ...]) -> Iterator[Covered]
     """Yield what is lacking. What the user left out, and numbers at which nothing lives, are no gaps."""
     for kind in kinds or (None,):
         yield from (gap for gap in frontier.gaps(kind) if gap.standing.value not in {"excluded", "vacant"})
+
+
+def _show_changes(frontier: FrontierReader, kinds: tuple[str, ...], console: Console) -> None:
+    """Name what is held and has changed on the platform since: no gap, and worth knowing."""
+    for one in frontier.changes():
+        if not kinds or one.kind in kinds:
+            segment, offset, status = frontier.evidence(one.url) or ("", 0, 0)
+            console.event(
+                "change", kind=one.kind, id=one.id, reason=one.reason, day=one.day, url=one.url, status=status,
+                segment=segment, offset=offset,
+            )  # fmt: skip
+            where = f"  {segment}:{offset}" if segment else ""
+            what = one.id if one.id == one.url else f"{one.id} {one.url}".rstrip()
+            console.result(f"  held      {one.kind:<10} {what}  {one.reason}{where}")
 
 
 def _show_holes(frontier: FrontierReader, kinds: tuple[str, ...], console: Console) -> None:

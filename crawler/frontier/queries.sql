@@ -135,20 +135,21 @@ SELECT 1 FROM way JOIN origin o ON o.id = way.id WHERE o.name = :name;
 
 -- name: cover
 -- Where one thing stands now, before a change.
-SELECT standing, day, round FROM covered WHERE kind = :kind AND id = :id;
+SELECT standing, day, round, mark FROM covered WHERE kind = :kind AND id = :id;
 
 -- name: cover_new
 -- A thing becomes known.
-INSERT INTO covered (kind, id, standing, day, reason, url, round) VALUES (:kind, :id, :standing, :day, :reason, :url, :round);
+INSERT INTO covered (kind, id, standing, day, reason, url, round, mark)
+VALUES (:kind, :id, :standing, :day, :reason, :url, :round, :mark);
 
 -- name: cover_forward
 -- A thing moves forward.
-UPDATE covered SET standing = :standing, reason = :reason, round = :round, day = coalesce(day, :day), url = CASE WHEN :url = '' THEN url ELSE :url END
+UPDATE covered SET standing = :standing, reason = :reason, round = :round, mark = :mark, day = coalesce(day, :day), url = CASE WHEN :url = '' THEN url ELSE :url END
 WHERE kind = :kind AND id = :id;
 
--- name: cover_gone
--- A thing that is held is gone now.
-UPDATE covered SET reason = :reason WHERE kind = :kind AND id = :id;
+-- name: cover_changed
+-- A thing that is held is gone now, or says something else.
+UPDATE covered SET reason = :reason, mark = coalesce(:mark, mark) WHERE kind = :kind AND id = :id;
 
 -- name: cover_count
 -- The counters move with the thing.
@@ -195,6 +196,10 @@ AND (fetch.state != 'done' OR (segment.state IS NOT NULL AND segment.state != 's
 -- name: gaps
 -- What is known and not captured.
 SELECT kind, id, standing, day, reason, url FROM covered WHERE standing < :captured AND (:kind IS NULL OR kind = :kind) ORDER BY kind, id;
+
+-- name: changes
+-- What is held and has gone, or become another, since.
+SELECT kind, id, standing, day, reason, url FROM covered WHERE standing = :captured AND reason GLOB '* in round *' ORDER BY kind, id;
 
 -- name: blocked
 -- What waits behind an origin whose robots.txt never could be read.

@@ -190,7 +190,14 @@ class FrontierReader:
 
     def gaps(self, kind: str | None = None) -> Iterator[Covered]:
         """Yield what is known and not captured."""
-        rows = self._db.execute(self._sql["gaps"], {"kind": kind, "captured": RANK[Standing.CAPTURED]})
+        yield from self._told_of("gaps", kind=kind)
+
+    def changes(self) -> Iterator[Covered]:
+        """Yield what is captured and, as a later round saw, gone since."""
+        yield from self._told_of("changes")
+
+    def _told_of(self, which: str, **facts: Any) -> Iterator[Covered]:
+        rows = self._db.execute(self._sql[which], {"captured": RANK[Standing.CAPTURED], **facts})
         for found, thing, rank, day, reason, url in rows:
             yield Covered(kind=found, id=thing, standing=STANDINGS[rank], day=day, reason=reason, url=url)
 

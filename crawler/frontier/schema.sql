@@ -112,6 +112,7 @@ CREATE TABLE IF NOT EXISTS covered (
     reason TEXT NOT NULL DEFAULT '',
     url TEXT NOT NULL DEFAULT '',
     round INTEGER NOT NULL DEFAULT 1,   -- in which it came to where it stands
+    mark BLOB,                          -- of a post: which answer told of it, and what it said, 8 bytes each
     PRIMARY KEY (kind, id)
 ) STRICT, WITHOUT ROWID;
 

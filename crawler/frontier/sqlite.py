@@ -74,6 +74,8 @@ class SqliteFrontier(FrontierReader):
         is_new = self._db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").fetchone()[0] == 0
         schema = files("crawler.frontier").joinpath("schema.sql").read_text("utf-8")
         self._db.executescript(f"BEGIN; {schema} COMMIT;")
+        if "mark" not in {row[1] for row in self._db.execute("PRAGMA table_info(covered)")}:
+            self._db.execute("ALTER TABLE covered ADD COLUMN mark BLOB")
         if is_new:
             self.meta_set("round", "1")
             self.meta_set("format", str(FORMAT))
@@ -509,7 +511,7 @@ class SqliteFrontier(FrontierReader):
         if told.location is not None:
             self._place(told, url, is_remembered=hole_of is None or hole_of.holes <= _HOLES_REMEMBERED)
         self._totals["bytes"] += told.size
-        self._offer(link for link in told.outlinks if not link.deeper or not self._is_known(told.coverage))
+        self._offer(link for link in told.outlinks if not link.deeper or not self._is_old(link, told))
         for covered in told.coverage:
             if hole_of is None or covered.url != url or self._is_covered(covered):
                 self._cover(covered)
@@ -584,14 +586,23 @@ class SqliteFrontier(FrontierReader):
 
     # Coverage
 
-    def _is_known(self, coverage: Sequence[Covered]) -> bool:
-        """Say whether earlier rounds held all that a page shows or names; one that does neither proves nothing."""
+    def _is_old(self, link: Fetch, told: Settlement) -> bool:
+        """Say whether a link leads to what earlier rounds held, or goes on from a page on which all is.
+
+        That is all that it shows, or leads to where it shows nothing itself; one that does neither proves nothing.
+        """
         if self.round == 1:
             return False
-        shown = [one for one in coverage if one.standing in {Standing.CAPTURED, Standing.KNOWN}]
-        rows = [self._db.execute(self._sql["cover"], {"kind": one.kind, "id": one.id}).fetchone() for one in shown]
-        known = [row is not None and row[0] == RANK[Standing.CAPTURED] and row[2] < self.round for row in rows]
-        return bool(known) and all(known)
+        if link.covers is not None and self._was_held([link.covers]):
+            return True
+        shown = [(one.kind, one.id) for one in told.coverage if one.standing in {Standing.CAPTURED, Standing.KNOWN}]
+        named = [other.covers for other in told.outlinks if other.covers is not None and not other.deeper]
+        return self._was_held(shown or named)
+
+    def _was_held(self, things: Sequence[tuple[str, str]]) -> bool:
+        rows = (self._db.execute(self._sql["cover"], {"kind": kind, "id": thing}).fetchone() for kind, thing in things)
+        held = [row is not None and row[0] == RANK[Standing.CAPTURED] and row[2] < self.round for row in rows]
+        return bool(held) and all(held)
 
     def _is_covered(self, covered: Covered) -> bool:
         return self._db.execute(self._sql["cover"], {"kind": covered.kind, "id": covered.id}).fetchone() is not None
@@ -607,6 +618,7 @@ class SqliteFrontier(FrontierReader):
             "reason": covered.reason,
             "url": covered.url,
             "round": self.round,
+            "mark": covered.mark or None,
         }
         if row is None:
             self._db.execute(self._sql["cover_new"], facts)
@@ -615,8 +627,11 @@ class SqliteFrontier(FrontierReader):
             self._db.execute(self._sql["cover_forward"], facts)
             self._covered[covered.kind, row[1] or "", row[0]] -= 1
             self._covered[covered.kind, row[1] or covered.day or "", rank] += 1
-        elif covered.standing is Standing.MISSING and row[0] == RANK[Standing.CAPTURED] and self.round > row[2]:
-            self._db.execute(self._sql["cover_gone"], {**facts, "reason": f"gone in round {self.round}"})
+        elif row[0] == RANK[Standing.CAPTURED] and self.round > row[2]:
+            is_gone = covered.standing is Standing.MISSING
+            if is_gone or _says_other(covered.mark, row[3]):
+                what = "gone" if is_gone else "changed"
+                self._db.execute(self._sql["cover_changed"], {**facts, "reason": f"{what} in round {self.round}"})
 
     # Segments and payloads
 
@@ -739,6 +754,11 @@ class SqliteFrontier(FrontierReader):
         self._db.executemany(self._sql["cover_count"], counts)
         for moved in (self._moves, self._totals, self._reasons, self._covered):
             moved.clear()
+
+
+def _says_other(mark: bytes, earlier: bytes | None) -> bool:
+    """Say whether the same answer as in an earlier round told something else of a thing."""
+    return bool(mark and earlier) and mark[:8] == (earlier or b"")[:8] and mark != earlier
 
 
 def _lacks(told: Settlement, url: str) -> bool:

@@ -190,7 +190,7 @@ class GhostSite(PlatformSite):
             ]
         else:
             found = [one for one in self._of(name[:-1]) if _is_within(one.at, asked.get("filter", ""))]
-            made = [self._writing(one, here) for one in found]
+            made = [self._writing(one, here) for one in (found if "asc" in asked.get("order", "") else found[::-1])]
         return self._listed(name, made, asked)
 
     def _listed(self, name: str, made: Sequence[Any], asked: dict[str, str]) -> Answer:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from urllib.parse import quote, unquote
 
 from crawler.replicas.images import jpeg
 from crawler.replicas.kit import PRIVATE, PlatformSite, as_json, base, html, main, moved, query, route, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from crawler.replicas.exchange import Answer, Request
 
@@ -56,6 +56,9 @@ class File:
     path: str
     archive: str = ""
     hidden: bool = False
+
+
+_Dated = TypeVar("_Dated", Revision, File)
 
 
 class MediaWikiSite(PlatformSite):
@@ -194,10 +197,7 @@ class MediaWikiSite(PlatformSite):
         return as_json({"query": {"general": general, "namespaces": names, "statistics": statistics}})
 
     def _all_revisions(self, asked: dict[str, str]) -> Answer:
-        found = [
-            one for one in self._revisions
-            if asked.get("arvstart", "") <= _stamp(one.at) <= asked.get("arvend", "9999")
-        ]  # fmt: skip
+        found = _between(self._revisions, asked, "arv", lambda one: one.at, "older")
         start = _place(asked.get("arvcontinue"))
         shown = found[start : start + _TEXTS]
         groups: dict[int, dict[str, Any]] = {}
@@ -229,10 +229,7 @@ class MediaWikiSite(PlatformSite):
         """Answer with pages of files. Their versions go on within a page before the pages do."""
         here = base(request)
         newest = {one.page.id: one.at for one in self._versions}
-        found = [
-            one for one in self._versions
-            if asked.get("gaistart", "") <= _stamp(newest[one.page.id]) <= asked.get("gaiend", "9999")
-        ]  # fmt: skip
+        found = _between(self._versions, asked, "gai", lambda one: newest[one.page.id], "newer")
         start = _place(asked.get("iicontinue"))
         pages: dict[int, dict[str, Any]] = {}
         for one in found[start : start + _VERSIONS]:
@@ -280,6 +277,17 @@ def _answered(found: dict[str, Sequence[Any]], key: str, end: int, whole_count: 
 
 def _token(place: int) -> str:
     return "c" + base64.b32encode(str(place).encode()).decode().rstrip("=").lower()
+
+
+def _between(
+    made: list[_Dated], asked: dict[str, str], prefix: str, at: Callable[[_Dated], datetime], usual: str
+) -> list[_Dated]:
+    """Return what lies between start and end in the direction that is asked for; ``made`` is in order of time."""
+    start, end = asked.get(f"{prefix}start"), asked.get(f"{prefix}end")
+    is_older = asked.get(f"{prefix}dir", usual) == "older"
+    first, last = (end, start) if is_older else (start, end)
+    found = [one for one in made if (first or "") <= _stamp(at(one)) <= (last or "9999")]
+    return found[::-1] if is_older else found
 
 
 def _place(token: str | None) -> int:

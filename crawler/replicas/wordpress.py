@@ -273,6 +273,8 @@ class WordPressSite(PlatformSite):
         if not 1 <= cap <= _PAGE:
             return _error("rest_invalid_param", 400)
         pages = -(-len(found) // cap)
+        if asked.get("order", "desc") == "desc":
+            found = found[::-1]
         if turned > max(pages, 1):
             return _error("rest_post_invalid_page_number", 400)
         shown = [

@@ -70,6 +70,24 @@ def test_a_list_of_numbered_posts_stops_at_the_first_page_that_is_known(tmp_path
     assert [at < before for at in lists] == [True, True, True, False]
 
 
+def test_a_new_round_of_lists_in_pages_reads_the_first_of_each(tmp_path: Path) -> None:
+    with running("ghost", size=220) as replica:
+        crawl = ["crawl", f"127.0.0.1:{replica.port}", "--into", tmp_path / "c"]
+        assert archive(*crawl).code == 0
+        before = [one["target"] for one in replica.ledger()]
+        assert archive(*crawl, "--again").code == 0
+        after = [one["target"] for one in replica.ledger()[len(before) :]]
+
+    def pages(asked: list[str]) -> int:
+        return sum("/content/posts/" in one for one in asked)
+
+    assert pages(before) == 2
+    assert pages(after) == 1
+    assert len(after) < len(before) * 0.75
+    # Nothing was edited, and nothing is gone.
+    assert '"change"' not in archive("coverage", tmp_path / "c", "--json").out
+
+
 def test_what_was_missing_is_asked_for_again_when_told(tmp_path: Path) -> None:
     with running("plain") as replica:
         crawl = ["crawl", f"127.0.0.1:{replica.port}", "--into", tmp_path / "c"]

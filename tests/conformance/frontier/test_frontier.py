@@ -339,3 +339,22 @@ def test_what_a_wrong_clock_queued_is_due_again(frontier: SqliteFrontier) -> Non
     frontier.forget_waits(90_000.0)
     assert [got.fetch.url for got in lease(frontier, now=1500.0)] == [one.fetch.url]
     assert [got.fetch.url for got in lease(frontier, now=2500.0)] == [two.fetch.url]
+
+
+def test_what_a_later_round_finds_gone_or_changed_is_told(frontier: SqliteFrontier) -> None:
+    def post(thing: str, said: bytes, source: bytes = b"listing ") -> Covered:
+        return Covered(kind="post", id=thing, standing=Standing.CAPTURED, mark=source + said.ljust(8))
+
+    def heard(*coverage: Covered) -> None:
+        frontier.offer([fetch("list")])
+        (one,) = lease(frontier)
+        settle(frontier, told(one, coverage=coverage))
+
+    heard(post("same", b"tea"), post("edited", b"tea"), post("elsewhere", b"tea"), post("gone", b"tea"))
+    assert list(frontier.changes()) == []
+    frontier.open_round(2)
+    gone = Covered(kind="post", id="gone", standing=Standing.MISSING)
+    heard(post("same", b"tea"), post("edited", b"soup"), post("elsewhere", b"soup", b"the page"), gone)
+    found = {one.id: one.reason for one in frontier.changes()}
+    assert found == {"edited": "changed in round 2", "gone": "gone in round 2"}
+    assert frontier.coverage() == {"post": {"captured": 4}}

@@ -52,3 +52,22 @@ def test_a_plain_site_is_nobodys() -> None:
     found, asked = recognised(site)
     assert found.platform == FALLBACK
     assert len(asked) <= MAX_PROBES
+
+
+#: Families that list their newest first, with replicas large enough to page.
+NEWEST_FIRST = {
+    "ghost": 250, "hackernews": 900, "mastodon-gab": 200, "mastodon-old": 200, "mediawiki": 400, "odysee": 150,
+    "peertube": 150, "phpbb": 600, "pixelfed": 200, "rumble": 100, "wordpress": 250, "wordpress-feed": 150,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NEWEST_FIRST)
+def test_a_later_round_stops_at_what_it_knows(name: str) -> None:
+    facts = ROWS[name]
+    site = site_of(name, NEWEST_FIRST[name])
+    spider = get(facts.get("platform", facts.get("replica", name)))
+    first = rehearse(spider, site, seed_of(name, site))
+    again = rehearse(spider, site, seed_of(name, site), before=first)
+    assert not first.lacking[:5]
+    assert again.requests < 0.95 * first.requests
+    assert {one for one in again.crawled.held - first.crawled.held if one[0] != "asset"} == set()
