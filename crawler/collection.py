@@ -11,7 +11,7 @@
       checkpoint.jsonl.gz      the work that was left, for a machine that never saw this one; coverage.json likewise
       manifest.jsonl           one hash-chained line a sealed segment
       evidence/                signed statements of all this, and time-stamps of the manifest's head
-      dataset.sqlite           what the WARCs say, as tables; made anew from them at any time
+      dataset.sqlite           what the WARCs say, as tables; made anew from them at any time (dataset.lock: by one run)
       spool/                   big bodies on their way into a record; swept at every start
       logs/crawl.log           what happened, for people
 

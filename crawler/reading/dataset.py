@@ -124,12 +124,13 @@ class Dataset:
             self._forget(one.segment)
             number = self._one("SELECT coalesce(max(number), 0) + 1 FROM segment")
             base = self._one("SELECT coalesce(max(number), -1) + 1 FROM record")
-            count = 0
-            for packed in one.batches:
-                count += self._insert(unpack(packed), number, base)
+            count, has_files = 0, False
+            for batch in map(unpack, one.batches):
+                count += self._insert(batch, number, base)
+                has_files = has_files or "file" in batch
             self.db.execute(
                 "INSERT INTO segment (number, name, reader, items, unread, places) VALUES (?, ?, ?, ?, ?, ?)",
-                (number, one.segment, reader, count, one.unread(), places),
+                (number, one.segment, reader, count, one.unread(), places or not has_files),
             )
             failpoint("dataset.segment")
 

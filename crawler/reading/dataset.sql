@@ -6,6 +6,7 @@
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
 -- A segment is here once all its rows are. ``reader``: which spider, in which state of its source, read it.
+-- ``places``: it was asked where files were made, or there are none.
 CREATE TABLE segment (
     number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, reader TEXT NOT NULL, items INTEGER NOT NULL,
     unread INTEGER NOT NULL, places INTEGER NOT NULL

@@ -47,8 +47,8 @@ COLUMNS = {
     "record": ("number", "offset", "length", "id"),
     "seen": ("hash", "record"),
 }  # fmt: skip
-#: Entries of one batch: what is held in memory.
-MOST = 10_000
+#: Entries and sightings of one batch, and characters in it: what is held in memory.
+MOST, MOST_SEEN, MOST_TEXT = 10_000, 50_000, 16 << 20
 #: What of a post's ``extra`` belongs to what it says.
 _SAID = ("title", "spoiler_text", "edited_at", "revised_at")
 #: Kinds as which pages show a post that has a page of its own.
@@ -76,9 +76,9 @@ def batches(rows: Iterable[Row], *, markup: bool) -> Iterator[bytes]:
     making = _Making(markup)
     for row in rows:
         making.add(row)
-        if making.count >= MOST:
+        if making.is_full:
             yield making.take()
-    if making.count:
+    if not making.is_empty:
         yield making.take()
 
 
@@ -97,7 +97,15 @@ class _Making:
         self._seen: dict[tuple[bytes, int], None] = {}
         self._place: tuple[int, str] = (-1, "")
         self._number = -1
-        self.count = 0
+        self._count = self._size = 0
+
+    @property
+    def is_full(self) -> bool:
+        return self._count >= MOST or len(self._seen) >= MOST_SEEN or self._size >= MOST_TEXT
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._seen
 
     def add(self, row: Row) -> None:
         if (row.offset, row.record_id) != self._place:
@@ -108,7 +116,8 @@ class _Making:
         known = self._entries.setdefault(table, {})
         before = known.get(entry[0])
         if before is None:
-            self.count += 1
+            self._count += 1
+            self._size += sum(len(value) for value in entry if isinstance(value, str))
         known[entry[0]] = (*entry, self._number) if before is None else _joined(table, before, (*entry, self._number))
         self._seen[entry[0], self._number] = None
         if isinstance(row.item, File) and row.item.has_place:
@@ -120,7 +129,8 @@ class _Making:
         """Pack what there is, and begin anew."""
         batch = {table: list(entries.values()) for table, entries in self._entries.items()}
         batch |= {"record": self._records, "seen": list(self._seen)}
-        self._entries, self._records, self._seen, self.count = {}, [], {}, 0
+        self._entries, self._records, self._seen = {}, [], {}
+        self._count = self._size = 0
         try:
             return msgspec.msgpack.encode(batch)
         except UnicodeEncodeError:  # half a surrogate pair: hostile JSON, or a URL that is no UTF-8

@@ -7,6 +7,7 @@ Pillow's; of films the boxes of ISO/IEC 14496-12 are walked, as no kept library 
 from __future__ import annotations
 
 import io
+import logging
 import re
 import struct
 import warnings
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+log = logging.getLogger("outlast.reading")
 
 #: Bytes of an image that are looked at: its head, and in most cases all of it.
 MAX_IMAGE = 4 << 20
@@ -55,16 +58,16 @@ def facts(stream: BinaryIO, start: bytes) -> Facts:
             return _image(stream.read(MAX_IMAGE))
         if _FILM.match(start):
             return _film(stream)
-    except (OSError, ValueError, SyntaxError, ArithmeticError, LookupError, TypeError, struct.error, AttributeError):
-        return Facts()  # whatever a parser may say of what is no such file
+    except Exception as e:  # noqa: BLE001 - parsers fail in any way over what is no such file
+        log.debug("a media file is not understood: %s", e)
     return Facts()
 
 
 def _image(data: bytes) -> Facts:
     from PIL import Image  # noqa: PLC0415 - heavy, and many collections hold no images
 
-    with warnings.catch_warnings(), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-        warnings.simplefilter("ignore")
+    Image.MAX_IMAGE_PIXELS = None  # a bomb for those who decode
+    with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
         found = Facts(width=image.width, height=image.height)
         exif = image.getexif()
         told = exif.get_ifd(_EXIF)

@@ -114,6 +114,7 @@ def _side_by_side(collection: Collection, names: list[str], places: bool, jobs: 
         for ours in readers:
             ours.close()
         for process in processes:
+            process.terminate()  # it idles; or whoever asked wants no more, and what it writes is swept
             process.join()
 
 
