@@ -37,6 +37,7 @@ COMMANDS = {
     "grant": ("grant", "Let volunteers without credentials add what they crawled."),
     "destinations": ("destinations", "Name places for copies, and see what each really does."),
     "verify": ("verify", "Prove that a collection or WARC file is whole."),
+    "repair": ("repair", "Save what is whole of a damaged WARC file or collection."),
     "demo": ("demo", "Crawl a replica of a dead platform on this machine."),
     "new": ("new", "Begin a spider of your own, with its replica and its test."),
     "doctor": ("doctor", "Check this installation, or a spider."),

@@ -9,6 +9,7 @@
       spiders/NAME-SHA.py      the site's own spider, where there is one, each version of it
       controls.jsonl           orders to the crawl, a line each
       checkpoint.jsonl.gz      the work that was left, for a machine that never saw this one; coverage.json likewise
+      damaged/                 segments that were found damaged, as they are; ``archive repair`` put them there
       manifest.jsonl           one hash-chained line a sealed segment
       evidence/                signed statements of all this, and time-stamps of the manifest's head
       dataset.sqlite           what the WARCs say, as tables; made anew from them at any time (dataset.lock: by one run)
@@ -277,3 +278,9 @@ def sync_directory(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def salvaged_name(segment: str) -> str:
+    """Return the name of the segment that holds what was salvaged of a damaged one."""
+    start, _, kind = segment.removesuffix(".warc.gz").rpartition("-")
+    return f"{start}-salvaged-{kind}.warc.gz"

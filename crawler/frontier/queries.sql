@@ -118,6 +118,10 @@ AND (:reason IS NULL OR reason = :reason);
 -- A parked or failed fetch is tried afresh.
 UPDATE fetch SET state = 'queued', attempts = 0, not_before = 0, reason = '' WHERE id = :id;
 
+-- name: done_in
+-- What is done and stands in one segment.
+SELECT id, bucket FROM fetch WHERE round = :round AND segment = :segment AND state = 'done';
+
 -- name: open
 -- An origin opens, and those whose robots.txt redirects to its, over however many steps.
 WITH RECURSIVE led (id) AS (SELECT id FROM origin WHERE name = :name UNION SELECT o.id FROM origin o JOIN led ON o.follows = led.id)

@@ -680,6 +680,22 @@ class SqliteFrontier(FrontierReader):
                 self._reasons[state, why] -= 1
         return len(rows)
 
+    def lose(self, segment: str) -> int:
+        """Queue again what is done and stands in a segment that is no more; return how many. What another segment holds
+        of it is settled when that one is taken in.
+        """
+        with self._transaction():
+            number = self._segment(segment)
+            rows = self._db.execute(self._sql["done_in"], {"round": self.round, "segment": number}).fetchall()
+            for fetch, bucket in rows:
+                self._db.execute(self._sql["requeue"], {"id": fetch})
+                self._moves[bucket, "done"] -= 1
+                self._moves[bucket, "queued"] += 1
+            self._db.execute("DELETE FROM payload WHERE segment = ?", (number,))
+            self._db.execute("DELETE FROM settled WHERE segment = ?", (number,))
+            self._db.execute("UPDATE segment SET state = 'removed' WHERE id = ?", (number,))
+        return len(rows)
+
     def requeue_missing(self) -> int:
         """Queue again what was settled as missing or kept in part."""
         count = 0

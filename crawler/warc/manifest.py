@@ -44,8 +44,6 @@ class Entry:
     records_root: str = ""
     #: The id of the collection that first sealed it; empty for this one.
     origin: str = ""
-    #: The damaged segment whose whole records this one holds; that one is kept in ``damaged/``.
-    replaces: str = ""
 
 
 def read(path: Path) -> list[Entry]:

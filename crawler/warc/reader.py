@@ -65,6 +65,11 @@ class RawRecord:
     inner: int = 0
     #: Bytes of the gzip member (or of the plain record).
     length: int = 0
+    #: Bytes of its header lines, up to the block.
+    head: int = 0
+    #: Whether it is packed with zstd, and what it takes to unpack it.
+    is_zstd: bool = False
+    dictionary: zstd.Dictionary | None = None
     version: str = ""
     headers: list[tuple[str, str]] = field(default_factory=list)
     #: The first header of each name, in lower case.
@@ -191,7 +196,7 @@ class _Members:
         self._carried = b""
         self._over = True
         self._inflate: Any = None
-        self._is_zstd = False
+        self.is_zstd = False
         #: What the frames of a zstd file are read with.
         self.dictionary: zstd.Dictionary | None = None
         #: Offset in the file of the first byte not yet used.
@@ -212,8 +217,8 @@ class _Members:
             return False
         self.plain = self._raw.startswith(_PLAIN)
         self._over = False
-        self._is_zstd = zstd.begins(self._raw)
-        if self._is_zstd:
+        self.is_zstd = zstd.begins(self._raw)
+        if self.is_zstd:
             return self._begin_frame()
         if not self.plain and self._raw[:2] != _GZIP[: len(self._raw)]:
             raise Torn("neither a gzip member nor a WARC record begins here", "foreign")
@@ -244,12 +249,12 @@ class _Members:
             self.position += len(out)
             return out
         while not self._over:
-            waits = self._is_zstd and self._inflate.is_waiting
+            waits = self.is_zstd and self._inflate.is_waiting
             raw = b"" if waits else self._raw or self._more()
             if not raw and not waits:
                 if self.plain:
                     return b""
-                raise Torn(f"the file ends inside a {'zstd frame' if self._is_zstd else 'gzip member'}")
+                raise Torn(f"the file ends inside a {'zstd frame' if self.is_zstd else 'gzip member'}")
             self._raw = b""
             if self.plain:
                 self.offset += len(raw)
@@ -257,7 +262,7 @@ class _Members:
             try:
                 out = self._inflate.decompress(raw, _READ)
             except _INFLATE_ERRORS as e:
-                raise Torn(f"a {'zstd frame' if self._is_zstd else 'gzip member'} is damaged: {e}") from e
+                raise Torn(f"a {'zstd frame' if self.is_zstd else 'gzip member'} is damaged: {e}") from e
             rest = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
             self.offset += len(raw) - len(rest)
             self._raw = rest
@@ -341,6 +346,7 @@ def _read_record(
         return None
     record = RawRecord(offset=source.member if not source.plain else source.offset, inner=source.position)
     skip, rest = _read_headers(source, record, lenient=lenient)
+    record.head, record.is_zstd, record.dictionary = skip, source.is_zstd, source.dictionary
     told = record.first.get("content-length", "")
     if not _SIZE.fullmatch(told):
         raise Torn(f"a record has no usable Content-Length: {told[:40]!r}", "size")

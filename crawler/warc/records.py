@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Header of a request record that holds the work, as one line of ASCII JSON.
 WORK = "Outlast-Fetch"
+#: Header of what salvaging adds to a file: the name of the damaged one.
+SALVAGED = "Outlast-Salvaged"
 WARC_FIELDS = "application/warc-fields"
 #: The work in a request's header may be this long; a reader bounds what it takes for headers.
 MAX_WORK = 1 << 18
@@ -80,6 +82,13 @@ def warcinfo(filename: str, fields: dict[str, str]) -> Record:
     """Return the record that begins a segment (section 6.2)."""
     block = _warc_fields(fields.items())
     return _record("warcinfo", warc_date(datetime.now(UTC)), [("WARC-Filename", filename)], WARC_FIELDS, block)
+
+
+def salvaged(kind: str, name: str, source: str, losses: Iterable[str]) -> Record:
+    """Return the warcinfo that begins a salvaged file, or the metadata that ends it and names what was lost."""
+    headers = [(SALVAGED, source), *([("WARC-Filename", name)] if kind == "warcinfo" else [])]
+    fields = [("description", f"the whole records of {source}, which was damaged"), *(("lost", one) for one in losses)]
+    return _record(kind, warc_date(datetime.now(UTC)), headers, WARC_FIELDS, _warc_fields(fields))
 
 
 def exchange(capture: Capture, *, warcinfo_id: str, work: Leased, original: Original | None) -> Exchange:

@@ -9,7 +9,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from crawler.collection import OPEN_SUFFIX
+from crawler.collection import OPEN_SUFFIX, salvaged_name
 from crawler.errors import Damaged
 from crawler.warc import cdxj, manifest
 from crawler.warc.reader import Records
@@ -45,9 +45,10 @@ def verify_collection(warcs: Path, indexes: Path, manifest_path: Path, *, jobs: 
             if record.type == "response":
                 references.add(path.name, record)
     here = {path.name.removesuffix(OPEN_SUFFIX) for path in (*present, *still_open)}
-    gone = entries.keys() - here - {entry.replaces for entry in entries.values()}
-    for name in sorted(gone):
-        yield finding("C006-gone", name, 0)
+    for name in sorted(entries.keys() - here):
+        # What was salvaged of a damaged segment stands in its place.
+        if salvaged_name(name) not in here:
+            yield finding("C006-gone", name, 0)
     yield from references.unresolved(ours=True)
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _SCHEMA = """
 CREATE TABLE record (id BLOB, kind INTEGER, place BLOB, payload BLOB, file TEXT, offset INTEGER);
 CREATE TABLE concurrent (id BLOB, whose BLOB, file TEXT, offset INTEGER, told TEXT);
+CREATE TABLE salvaged (file TEXT);
 CREATE TABLE revisit (id BLOB, place BLOB, payload BLOB, file TEXT, offset INTEGER);
 """
 _INDEXES = """
@@ -85,6 +86,8 @@ class References:
             self._concurrent += [
                 (identity(value), own, file, record.offset, printable(value)) for value in concurrent_to(record)
             ]
+        if "outlast-salvaged" in first:
+            self._db.execute("INSERT INTO salvaged VALUES (?)", (file,))
         if kind == "revisit":
             self._want(file, record)
         if len(self._records) >= _BATCH:
@@ -115,7 +118,7 @@ class References:
         """Take over what another one noted, and closed."""
         self._db.execute("COMMIT")
         self._db.execute("ATTACH ? AS other", (str(path),))
-        for table in ("record", "concurrent", "revisit"):
+        for table in ("record", "concurrent", "revisit", "salvaged"):
             self._db.execute(f"INSERT INTO {table} SELECT * FROM other.{table}")  # noqa: S608 - names of ours
         self._db.execute("DETACH other")
         self._db.execute("BEGIN")
@@ -123,14 +126,17 @@ class References:
     def unresolved(self, *, whole: bool = True, ours: bool = False) -> Iterator[Finding]:
         """Yield the ids that are not unique and the references that resolve to nothing, or to something else.
 
-        That a revisit's original is not here is no damage unless this is the ``whole`` of what belongs together.
+        That a revisit's original is not here is no damage unless this is the ``whole`` of what belongs together; what a
+        salvaged file lacks was told when it was salvaged.
         """
         self._flush()
         self._db.executescript(_INDEXES)
         for file, offset in self._db.execute(_DUPLICATES):
             yield finding("W006-duplicate-id", file, offset, ours=ours)
+        salvaged = {file for (file,) in self._db.execute("SELECT file FROM salvaged")}
         for file, offset, told in self._db.execute(_UNCONCURRENT):
-            yield finding("W019-concurrent", file, offset, told, ours=ours)
+            lost = finding("W019-concurrent", file, offset, told, ours=ours)
+            yield replace(lost, severity="warning") if file in salvaged else lost
         for file, offset, count in self._db.execute(_UNASKED):
             yield finding("W018-no-request", file, offset, f"{count}, the first of them here", ours=ours)
         if self._db.execute("SELECT 1 FROM revisit LIMIT 1").fetchone():
@@ -138,7 +144,7 @@ class References:
         for file, offset, payload, original in self._db.execute(_REVISITS):
             if original is None:
                 dangling = finding("W022-revisit-dangling", file, offset, "" if whole else "in this file", ours=ours)
-                yield dangling if whole else replace(dangling, severity="warning")
+                yield dangling if whole and file not in salvaged else replace(dangling, severity="warning")
             elif payload is not None and payload != original and payload[:1] == original[:1]:
                 yield finding("W023-revisit-payload", file, offset, ours=ours)
 
