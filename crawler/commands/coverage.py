@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crawler.commands.console import Console, common, console_from
-from crawler.commands.status import claim_line, coverage_lines, note_line
+from crawler.commands.status import claim_line, coverage_lines, note_line, show_days
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,7 @@ def coverage(directory: str, kinds: tuple[str, ...], by_day: bool, most: int, **
     try:
         _show_whole(collection.marker.seed, collection.marker.platform, frontier, console)
         if by_day:
-            _show_days(frontier, kinds, console)
+            show_days(frontier, kinds, console)
         found = _show_gaps(frontier, kinds, most, console)
         _show_changes(frontier, kinds, console)
         _show_holes(frontier, kinds, console)
@@ -65,15 +65,6 @@ def _show_whole(seed: str, platform: str, frontier: FrontierReader, console: Con
     for note, times in frontier.notes():
         console.result(note_line(note, times))
         console.event("note", text=note.text, url=note.url, times=times)
-
-
-def _show_days(frontier: FrontierReader, kinds: tuple[str, ...], console: Console) -> None:
-    console.result("By day")
-    for (kind, day), counts in frontier.days().items():
-        if not kinds or kind in kinds:
-            told = ", ".join(f"{n:,} {'queued' if standing == 'known' else standing}" for standing, n in counts.items())
-            console.result(f"  {day or 'no day':<10}  {kind:<10}  {told}")
-            console.event("day", kind=kind, day=day, **counts)
 
 
 def _show_gaps(frontier: FrontierReader, kinds: tuple[str, ...], most: int, console: Console) -> int:

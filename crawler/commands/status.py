@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from crawler.collection import Collection
     from crawler.control import Steering
     from crawler.frontier.interface import Stats
+    from crawler.frontier.reader import FrontierReader
     from crawler.model import Claim, Note
 
 
@@ -25,8 +26,9 @@ MOST_NAMED = 8
     epilog="\b\nExit status\n  0  shown\n  2  the directory is no collection\n  10  there is no such directory"
 )
 @click.argument("directory", type=click.Path(file_okay=False))
+@click.option("--by-day", is_flag=True, help="Count by day, too.")
 @common
-def status(directory: str, **options: Any) -> None:
+def status(directory: str, by_day: bool, **options: Any) -> None:
     """Say what the collection in DIRECTORY holds and what it lacks."""
     from crawler.collection import Collection  # noqa: PLC0415 - not for --help
     from crawler.commands.sweeps import sweep_facts, sweep_lines  # noqa: PLC0415
@@ -38,6 +40,8 @@ def status(directory: str, **options: Any) -> None:
     orders = standing(collection.root)
     frontier = FrontierReader(collection.frontier)
     try:
+        if by_day:
+            show_days(frontier, (), console)
         swept = frontier.sweeps()
         _show(collection, frontier.stats(), frontier.coverage(), sweep_facts(swept), orders, console)
         for line in order_lines(orders):
@@ -92,6 +96,16 @@ def order_lines(orders: Steering) -> list[str]:
     told += [f"lane {lane} {place}" for lane, place in orders.lanes.items()]
     told += [f"exclude {pattern}" for pattern in orders.exclude]
     return lines + ([f"  set: {', '.join(told)}"] if told else [])
+
+
+def show_days(frontier: FrontierReader, kinds: tuple[str, ...], console: Console) -> None:
+    """Count what is captured, missing, refused, excluded and queued by day."""
+    console.result("By day")
+    for (kind, day), counts in frontier.days().items():
+        if not kinds or kind in kinds:
+            told = ", ".join(f"{n:,} {'queued' if standing == 'known' else standing}" for standing, n in counts.items())
+            console.result(f"  {day or 'no day':<10}  {kind:<10}  {told}")
+            console.event("day", kind=kind, day=day, **counts)
 
 
 def coverage_lines(platform: str, coverage: dict[str, dict[str, int]]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -86,6 +87,11 @@ def test_a_new_round_of_lists_in_pages_reads_the_first_of_each(tmp_path: Path) -
     assert len(after) < len(before) * 0.75
     # Nothing was edited, and nothing is gone.
     assert '"change"' not in archive("coverage", tmp_path / "c", "--json").out
+    told = [json.loads(line) for line in archive("status", tmp_path / "c", "--by-day", "--json").out.splitlines()]
+    by_day = Counter[str]()
+    for one in told[:-1]:
+        by_day[one["kind"]] += one.get("captured", 0)
+    assert by_day == {kind: counts["captured"] for kind, counts in told[-1]["coverage"].items()}
 
 
 def test_what_was_missing_is_asked_for_again_when_told(tmp_path: Path) -> None:
