@@ -1,0 +1,63 @@
+"""``archive index``: one sorted index over WARC files, for tools that do not read ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from crawler.commands.console import common, console_from
+from crawler.errors import NoCollection, UsageError
+
+if TYPE_CHECKING:
+    from crawler.warc.indexing import Digest, Format
+
+#: Classes of segments that no replay should show: what settled nothing, and what is not for everybody.
+_LEFT_OUT = ("-attempts.warc.gz", "-restricted.warc.gz")
+
+
+@click.command(
+    epilog="\b\nExit status\n  0  written\n  2  there is no WARC file in the directory\n"
+    "  6  something of a file could not be read: the rest is written\n  10  there is no such file or directory"
+)
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--format", "form", type=click.Choice(["cdxj", "cdx11"]), default="cdxj", show_default=True)
+@click.option("--digest", type=click.Choice(["sha1", "sha256"]), default="sha256", show_default=True)
+@click.option("--all", "is_all", is_flag=True, help="Segments of attempts and of what is restricted, too.")
+@click.option("--output", "-o", type=click.Path(dir_okay=False, allow_dash=True), default="-", help="[default: stdout]")
+@common
+def index(path: Path, form: Format, digest: Digest, is_all: bool, output: str, **options: Any) -> int:
+    """Write one sorted index over the WARC files of PATH, a collection, a directory or a file. With --digest sha1
+    payloads are hashed anew for tools that know no other digest.
+    """
+    from crawler.warc import indexing  # noqa: PLC0415 - not for --help
+
+    console = console_from(options)
+    if output == "-" and console.json:
+        raise UsageError("--json has standard output for itself; name a file with --output.")
+    paths = _warcs(path, is_all=is_all)
+    faults: list[str] = []
+    count = 0
+    with click.open_file(output, "wb") as out:
+        for line in indexing.index(paths, form, digest, damaged=faults.append):
+            out.write(line)
+            count += not line.startswith(b" CDX")
+    for fault in faults:
+        console.say(fault)
+    code = 6 if faults else 0
+    console.summary(exit_code=code, lines=count, files=len(paths), damaged=faults)
+    return code
+
+
+def _warcs(path: Path, *, is_all: bool) -> list[Path]:
+    if not path.exists():
+        raise NoCollection(f"There is no {path}.")
+    if path.is_file():
+        return [path]
+    folder = path / "warcs" if (path / "collection.json").is_file() else path
+    found = [one for one in sorted(folder.rglob("*")) if one.name.endswith((".warc", ".warc.gz", ".warc.zst"))]
+    found = [one for one in found if is_all or not one.name.endswith(_LEFT_OUT)]
+    if not found:
+        raise UsageError(f"{path} holds no WARC file.")
+    return found
