@@ -13,6 +13,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from crawler.cold.encrypt import SUFFIX, encrypt, recipients
+from crawler.evidence.canonical import canonical, write
 from crawler.evidence.holdings import coverage
 from crawler.frontier import checkpoint
 from crawler.model import SegmentClass
@@ -145,10 +147,36 @@ class Catalogue:
                 return None
             part_bytes, (_, _, sums) = PART_BYTES, self._sums(path)
         stem = entry.segment.removesuffix(".warc.gz")
+        if keys := recipients(self._collection):
+            return self._encrypted(entry, keys)
         return Object(
             path=f"warcs/{entry.segment}", bytes=entry.bytes, sha256=entry.sha256, md5=entry.md5, crc32=entry.crc32,
             part_bytes=part_bytes, part_md5=sums, key=f"warcs/{stem}-{entry.sha256[:12]}.warc.gz",
             segment_class=entry.segment_class,
+        )  # fmt: skip
+
+    def _encrypted(self, entry: manifest.Entry, keys: tuple[str, ...]) -> Object | None:
+        """Return the object that a segment is once it is encrypted, which it is now if it was not yet.
+
+        What it became is kept in a file beside it: encrypted anew it would be another. None where neither is here.
+        """
+        path = self._collection.root / "encrypted" / f"{entry.segment}{SUFFIX}"
+        told = path.with_name(f"{path.name}.json")
+        origin = {"plain_sha256": entry.sha256, "recipients": list(keys)}
+        facts = json.loads(told.read_bytes()) if told.is_file() else {}
+        if not origin.items() <= facts.items():
+            source = self._collection.warcs / entry.segment
+            if not source.is_file():
+                return None
+            encrypt(source, path, keys)
+            sha256, md5, sums = _hashed(path)
+            facts = {"bytes": path.stat().st_size, "sha256": sha256, "md5": md5, "part_md5": list(sums), **origin}
+            write(told, canonical(facts))
+        stem = entry.segment.removesuffix(".warc.gz")
+        return Object(
+            path=f"encrypted/{path.name}", bytes=facts["bytes"], sha256=facts["sha256"], md5=facts["md5"],
+            part_bytes=PART_BYTES, part_md5=tuple(facts["part_md5"]), segment_class=entry.segment_class,
+            key=f"warcs/{stem}-{facts['sha256'][:12]}.warc.gz{SUFFIX}",
         )  # fmt: skip
 
     def _finder(self, path: Path, name: str) -> Object:

@@ -12,9 +12,10 @@ import re
 import time
 from dataclasses import dataclass, field
 from hashlib import file_digest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from crawler.cold.choose import Wanted, chosen
+from crawler.cold.encrypt import SUFFIX, decrypt
 from crawler.cold.store import Archived
 from crawler.collection import Collection, is_vacant, sync_directory
 from crawler.errors import Damaged, NotACollection, OutlastError, UsageError
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from crawler.cold.store import Store
 
 _MARKER = re.compile(r"(?P<place>.*/)?collection-(?P<sum>[0-9a-f]{12})(?:~\d+)?\.json")
-_SUM = re.compile(r"-(?P<sum>[0-9a-f]{12})(?:~\d+)?(?P<end>\.warc\.gz|\.jsonl\.gz|\.jsonl|\.cdxj|\.json|\.py)$")
+_SUM = re.compile(r"-(?P<sum>[0-9a-f]{12})(?:~\d+)?(?P<end>\.warc\.gz(?:\.age)?|\.jsonl\.gz|\.jsonl|\.cdxj|\.json|\.py)$")
 #: What else comes back: nothing that could lead outside the collection.
 _KEPT = re.compile(r"(?P<path>(?:evidence(?:/from-[0-9a-f]+)?|spiders)/[A-Za-z0-9][A-Za-z0-9._-]*)-[0-9a-f]{12}")
 #: Seconds between looks at what is being restored from an archive, at first and at most.
@@ -57,6 +58,8 @@ class Wish:
     tier: str = ""
     days: int = 7
     patience: float = 72 * 3600.0
+    #: Identities of age that decrypt what was encrypted.
+    identities: tuple[Any, ...] = ()
 
 
 def pull(
@@ -154,8 +157,9 @@ class _Pull:
                 if file_digest(file, "sha256").hexdigest() == entry.sha256:
                     self._pulled.here_already += 1
                     return None
-        stem = f"warcs/{entry.segment.removesuffix('.warc.gz')}-{entry.sha256[:12]}"
-        return [self._here[name] for name in sorted(self._here) if name.startswith(stem) and _SUM.search(name)]
+        stem = f"warcs/{entry.segment.removesuffix('.warc.gz')}-"
+        found = [name for name in sorted(self._here) if name.startswith(stem) and _is_copy(name[len(stem) :], entry)]
+        return [self._here[name] for name in sorted(found, key=lambda name: name.endswith(SUFFIX))]
 
     def _wake(self, keys: list[str]) -> set[str]:
         """Ask for all that is archived, at once; return what that is."""
@@ -177,7 +181,8 @@ class _Pull:
             try:
                 if key in asleep:
                     self._await(key)
-                self._take(key, self._root / "warcs" / entry.segment, sha256=entry.sha256)
+                path = self._root / "warcs" / entry.segment
+                self._decrypt(key, path, entry.sha256) if key.endswith(SUFFIX) else self._take(key, path, entry.sha256)
             except Damaged as e:
                 why = str(e)
                 continue
@@ -186,6 +191,19 @@ class _Pull:
             return
         self._pulled.missing[entry.segment] = why
         self._say(f"{entry.segment}: {why}")
+
+    def _decrypt(self, key: str, path: Path, sha256: str) -> None:
+        if not self._wish.identities:
+            raise Damaged("it is encrypted; --identity FILE decrypts it")
+        sealed, part = path.with_name(f"{path.name}{SUFFIX}"), path.with_name(f"{path.name}.part")
+        self._take(key, sealed)
+        found = decrypt(sealed, part, list(self._wish.identities))
+        sealed.unlink()
+        if found != sha256:
+            part.unlink()
+            raise Damaged(f"{key} is not what was pushed: its SHA-256 is {found[:12]}…")
+        part.rename(path)
+        sync_directory(path.parent)
 
     def _await(self, key: str) -> None:
         until, look = time.monotonic() + self._wish.patience, LOOK
@@ -232,7 +250,7 @@ class _Pull:
         if names and not (self._root / "frontier.sqlite").exists():
             self._take(self._here[names[-1]], self._root / "checkpoint.jsonl.gz")
 
-    def _take(self, key: str, path: Path, *, sha256: str = "") -> None:
+    def _take(self, key: str, path: Path, sha256: str = "") -> None:
         """Fetch an object into a file that gets its name once it is what it should be; its key has its hash."""
         short = found["sum"] if (found := _SUM.search(key)) else ""
         part = path.with_name(path.name + ".part")
@@ -242,6 +260,12 @@ class _Pull:
             raise Damaged(f"{key} is not what was pushed: its SHA-256 is {digest[:12]}…")
         part.rename(path)
         sync_directory(path.parent)
+
+
+def _is_copy(rest: str, entry: manifest.Entry) -> bool:
+    """Say whether the end of a key is that of a segment, or of what it became when it was encrypted."""
+    plain = re.fullmatch(r"([0-9a-f]{12})(?:~\d+)?\.warc\.gz", rest)
+    return plain[1] == entry.sha256[:12] if plain else bool(re.fullmatch(r"[0-9a-f]{12}(?:~\d+)?\.warc\.gz\.age", rest))
 
 
 def _knowledge(data: bytes) -> int:

@@ -34,12 +34,19 @@ from crawler.errors import UsageError
     default=None,
     help="Ask for what is in an archive class back, and wait for it.",
 )
+@click.option(
+    "--identity",
+    type=click.Path(exists=True, dir_okay=False),
+    default=None,
+    help="Decrypt what was encrypted with this file, as age-keygen writes it.",
+)
 @click.option("--days", type=click.IntRange(1), default=7, show_default=True, help="How long it stays restored.")
 @click.option("--wait", default="3d", show_default=True, metavar="TIME", help="Wait so long for what is restored.")
 @common
 def pull(
     url: str, into: str, endpoint: str | None, region: str | None, patterns: tuple[str, ...], urls: tuple[str, ...],
-    posts: tuple[str, ...], since: str, until: str, tier: str | None, days: int, wait: str, **options: Any,
+    posts: tuple[str, ...], since: str, until: str, tier: str | None, identity: str | None, days: int, wait: str,
+    **options: Any,
 ) -> int:  # fmt: skip
     """Fetch a collection that was pushed, whole or in part, and check every byte of it. The same command goes on after
     an interruption; ``archive crawl`` goes on with what was pulled, even on a machine that never saw it. With
@@ -48,6 +55,7 @@ def pull(
     from contextlib import closing  # noqa: PLC0415 - not for --help
 
     from crawler.cold.choose import Wanted  # noqa: PLC0415
+    from crawler.cold.encrypt import identities_in  # noqa: PLC0415
     from crawler.cold.pull import Wish  # noqa: PLC0415
     from crawler.cold.pull import pull as fetch  # noqa: PLC0415
     from crawler.cold.store import Archived, open_store  # noqa: PLC0415
@@ -56,7 +64,8 @@ def pull(
     console = console_from(options)
     (destination,) = named((url,), (endpoint,) if endpoint else (), region)
     wanted = Wanted(segments=patterns, urls=urls, posts=posts, since=_digits(since), until=_digits(until))
-    wish = Wish(wanted=wanted, tier=tier or "", days=days, patience=duration(wait))
+    identities = tuple(identities_in(Path(identity))) if identity else ()
+    wish = Wish(wanted=wanted, tier=tier or "", days=days, patience=duration(wait), identities=identities)
     with closing(open_store(destination)) as store:
         try:
             pulled = fetch(store, destination.prefix, Path(into), wish, say=console.say)

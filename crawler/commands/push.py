@@ -90,18 +90,27 @@ Exit status
     is_flag=True,
     help="Yes, lock where the config says compliance: nobody, not even you, can delete it before its date.",
 )
+@click.option(
+    "--encrypt-to",
+    "keys",
+    multiple=True,
+    metavar="age1…",
+    help="Encrypt segments to this public key of age, from now on in every push of this collection. A copy whose "
+    "identity is lost is lost; indexes and manifest stay readable.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be sent, and what it would cost.")
 @common
 def push(
     directory: str, urls: tuple[str, ...], endpoints: tuple[str, ...], grant: str | None, region: str | None,
     storage_class: str, connections: int, bwlimit: str, read_back: Literal["auto", "full", "sample", "none"],
     retry_for: str, follow: bool, public_originals: bool, delete_local: bool, copies: int, lock_compliance: bool,
-    dry_run: bool, **options: Any,
+    keys: tuple[str, ...], dry_run: bool, **options: Any,
 ) -> int:  # fmt: skip
     """Copy the collection in DIRECTORY to every destination and prove each copy. Killed or cut off, the same command
     goes on: only what is not there is sent. Credentials and CA bundle come from the usual AWS variables.
     """
-    from crawler.collection import Collection  # noqa: PLC0415 - not for --help
+    from crawler.cold.encrypt import encrypt_to  # noqa: PLC0415 - not for --help
+    from crawler.collection import Collection  # noqa: PLC0415
     from crawler.commands.destinations import named  # noqa: PLC0415
     from crawler.errors import UsageError  # noqa: PLC0415
 
@@ -109,6 +118,8 @@ def push(
     if bool(urls) == bool(grant):
         raise UsageError("Say where it goes: --to WHERE, or --grant FILE.")
     collection = Collection.open(Path(directory))
+    if keys:
+        encrypt_to(collection, keys)
     if grant:
         return _through_links(collection, Path(grant), connections, console)
     destinations = named(urls, endpoints, region, storage_class)

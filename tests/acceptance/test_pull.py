@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyrage
 import pytest
 
 from crawler.cold.destination import from_url
@@ -155,6 +156,40 @@ def test_what_is_archived_is_asked_for_at_once_and_waited_for(
     found = fetch(store, "", tmp_path / "new", Wish(tier="Bulk"))
     assert (found.segments, found.missing) == (4, {})
     store.close()
+
+
+def test_what_is_encrypted_is_read_by_its_owner_alone(pushed: Path, tmp_path: Path) -> None:
+    shutil.copytree(pushed / "c", tmp_path / "c")
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "c" / "copies.sqlite").unlink()
+    identities = [pyrage.x25519.Identity.generate() for _ in range(2)]
+    for name, one in zip(("mine", "other"), identities, strict=True):
+        (tmp_path / name).write_text(f"# created: now\n# public key: {one.to_public()}\n{one}\n")
+    place = f"file://{tmp_path / 'disk'}"
+    push = ["push", tmp_path / "c", "--to", place, "--copies", "1", "--json"]
+    assert archive(*push, "--encrypt-to", "age1rubbish").code == 2
+    assert archive(*push, "--encrypt-to", str(identities[0].to_public())).code == 0
+    stored = sorted(path.name for path in (tmp_path / "disk").rglob("*.warc.gz*"))
+    assert len(stored) == 4
+    assert all(name.endswith(".warc.gz.age") for name in stored)
+    plain = {path.read_bytes() for path in (tmp_path / "c" / "warcs").iterdir()}
+    assert not plain & {path.read_bytes() for path in (tmp_path / "disk").rglob("*") if path.is_file()}
+    # A later push remembers; nothing is encrypted or sent anew.
+    assert archive(*push).code == 0
+    assert sorted(path.name for path in (tmp_path / "disk").rglob("*.warc.gz*")) == stored
+    assert archive("audit", tmp_path / "c", "--read-back", "full").code == 0
+    pull = ["pull", place, "--into", tmp_path / "new"]
+    closed = archive(*pull)
+    assert closed.code == 3
+    assert "--identity" in closed.err
+    wrong = archive(*pull, "--identity", tmp_path / "other")
+    assert wrong.code == 3
+    assert "cannot be decrypted" in wrong.err
+    assert archive(*pull, "--identity", tmp_path / "c" / "collection.json").code == 2
+    assert archive(*pull, "--identity", tmp_path / "mine").code == 0
+    assert {path.read_bytes() for path in (tmp_path / "new" / "warcs").iterdir()} == plain
+    ran = archive("verify", tmp_path / "new", "--public-key", (pushed / "key").read_text())
+    assert ran.code == 0, ran.out
 
 
 def test_of_several_markers_the_one_that_knows_most_counts(pushed: Path, tmp_path: Path) -> None:
