@@ -25,6 +25,10 @@ FORMATS: Mapping[str, tuple[str, str]] = {
     "jsonl": ("crawler.reading.lines:jsonl", "a directory of JSON lines"),
     "csv": ("crawler.reading.lines:csv", "a directory of CSV files, safe to open in a spreadsheet"),
     "sqlite": ("crawler.reading.copy:sqlite", "an SQLite database with full-text search"),
+    "bagit": (
+        "crawler.reading.bag:bagit",
+        "the collection as a bag (BagIt 1.0, RFC 8493), linked where the disk allows",
+    ),
     "parquet": ("crawler.reading.parquet:parquet", "a directory of Parquet files (outlast[parquet])"),
 }
 

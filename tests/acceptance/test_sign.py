@@ -219,6 +219,10 @@ def test_a_bag_is_valid_and_holds_the_collection(signed: Signed, tmp_path: Path)
     assert archive("verify", held, "--public-key", signed.key).code == 0
     segment = next((signed.root / "warcs").iterdir())
     assert (held / "warcs" / segment.name).samefile(segment)
+    ran = archive("export", signed.root, "--format", "bagit", "--output", tmp_path / "exported")
+    assert ran.code == 0, ran.err
+    sums = [(tmp_path / name / "manifest-sha256.txt").read_bytes() for name in ("bag", "exported")]
+    assert sums[0] == sums[1]
     # What a crawl goes on writing to is the bag's own.
     for name in ("manifest.jsonl", "frontier.sqlite", "collection.json", "logs/crawl.log"):
         assert not (held / name).samefile(signed.root / name), name
