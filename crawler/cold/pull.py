@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from crawler.cold.store import Store
 
 _MARKER = re.compile(r"(?P<place>.*/)?collection-(?P<sum>[0-9a-f]{12})(?:~\d+)?\.json")
-_SUM = re.compile(r"-(?P<sum>[0-9a-f]{12})(?:~\d+)?(?P<end>\.warc\.gz(?:\.age)?|\.jsonl\.gz|\.jsonl|\.cdxj|\.json|\.py)$")
+_SUM = re.compile(
+    r"-(?P<sum>[0-9a-f]{12})(?:~\d+)?(?P<end>\.warc\.gz|\.warc\.gz\.age|\.jsonl\.gz|\.jsonl|\.cdxj|\.json|\.py)$"
+)
 #: What else comes back: nothing that could lead outside the collection.
 _KEPT = re.compile(r"(?P<path>(?:evidence(?:/from-[0-9a-f]+)?|spiders)/[A-Za-z0-9][A-Za-z0-9._-]*)-[0-9a-f]{12}")
 #: Seconds between looks at what is being restored from an archive, at first and at most.

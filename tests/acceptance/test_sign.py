@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import gzip
 import json
 import random
@@ -11,101 +10,38 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from crawler.collection import Collection
-from crawler.errors import NotACollection
 from crawler.evidence import check, proof
-from crawler.evidence.timestamp import roots_in
 from crawler.replicas.run import running
-from crawler.warc.verify.collection import verify_collection
+from tests.acceptance.signing import Signed, flip_and_look, made, rules
 from tests.acceptance.support import archive
-from tests.acceptance.tsa import authority
-
-
-@dataclass
-class Signed:
-    root: Path
-    key: str
-    #: Where the keys are.
-    data: str
-    #: The authority's root certificate.
-    ca: Path
 
 
 @pytest.fixture(scope="module")
 def signed(tmp_path_factory: pytest.TempPathFactory) -> Signed:
-    """A small crawl whose segments were time-stamped as they were sealed, signed and time-stamped."""
-    work = tmp_path_factory.mktemp("signed")
-    data = str(work / "data")
-    with authority(work / "tsa") as tsa, running("mastodon", size=40) as replica:
-        ran = archive("crawl", f"127.0.0.1:{replica.port}", "--into", work / "c", "--tsa", tsa.url)
-        assert ran.code == 0, ran.err
-        assert archive("keys", "new", XDG_DATA_HOME=data).code == 0
-        ran = archive("sign", work / "c", "--tsa", tsa.url, "--tsa-ca", tsa.root, "--json", XDG_DATA_HOME=data)
-        assert ran.code == 0, ran.err
-    assert ran.summary["is_stamped"]
-    return Signed(work / "c", ran.summary["public_key"], data, tsa.root)
-
-
-def rules(root: Path, signed: Signed) -> dict[str, set[str]]:
-    """Return file → rules of the errors that verify finds."""
-    collection = Collection.open(root)
-    found: dict[str, set[str]] = {}
-    keys, roots = [bytes.fromhex(signed.key)], roots_in(signed.ca)
-    for one in (
-        *verify_collection(collection.warcs, collection.indexes, collection.manifest),
-        *check.findings(collection, keys, roots),
-    ):
-        if one.severity == "error":
-            found.setdefault(one.file.rpartition("/")[2], set()).add(one.rule)
-    return found
-
-
-def named(root: Path, signed: Signed) -> set[str]:
-    """Return the files that verify names; a marker that is none is named as it is opened."""
-    try:
-        return set(rules(root, signed))
-    except NotACollection as e:
-        return {"collection.json"} if "collection.json" in str(e) else set()
+    return made(tmp_path_factory.mktemp("signed"))
 
 
 def test_it_is_proved_elsewhere_with_the_public_key_alone(signed: Signed, tmp_path: Path) -> None:
     shutil.copytree(signed.root, tmp_path / "elsewhere")
     nowhere = {"XDG_DATA_HOME": str(tmp_path / "nothing")}
-    ran = archive(
-        "verify", tmp_path / "elsewhere", "--public-key", signed.key, "--tsa-ca", signed.ca, "--json", **nowhere
-    )
+    ran = archive("verify", tmp_path / "elsewhere", "--public-key", signed.key, "--json", **nowhere)
     assert ran.code == 0, ran.err
     assert ran.summary["errors"] == ran.summary["warnings"] == 0
     found = [json.loads(line) for line in ran.out.splitlines()]
     holding = [one for one in found if one.get("rule") == "S012-holds"]
     assert any("statement 1" in one["message"] for one in holding)
-    assert sum("time-stamp of" in one["message"] for one in holding) >= 2
     other = archive("verify", tmp_path / "elsewhere", "--public-key", "00" * 32, **nowhere)
     assert other.code == 6
     assert "S002-key" in other.out
 
 
 def test_one_changed_byte_in_any_file_is_named(signed: Signed, tmp_path: Path) -> None:
-    root = tmp_path / "c"
-    shutil.copytree(signed.root, root)
-    assert rules(root, signed) == {}
-    chance = random.Random(5)
-    locks = {"lock", "sealing.lock"}
-    files = [path for path in sorted(root.rglob("*")) if path.is_file() and path.name not in locks]
-    kinds = {path.relative_to(root).parts[0] for path in files}
-    assert kinds >= {"warcs", "indexes", "evidence", "logs", "manifest.jsonl", "collection.json", "frontier.sqlite"}
-    for path in files:
-        whole = path.read_bytes()
-        for at in {0, len(whole) - 1, *(chance.randrange(len(whole)) for _ in range(2))}:
-            path.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << chance.randrange(8))]) + whole[at + 1 :])
-            assert path.name in named(root, signed), (path, at)
-        path.write_bytes(whole)
-    assert rules(root, signed) == {}
+    flip_and_look(signed, tmp_path / "c")
 
 
 def test_every_byte_of_a_statement_counts(signed: Signed, tmp_path: Path) -> None:
@@ -164,10 +100,9 @@ def test_one_record_is_proved_with_nothing_else_at_hand(signed: Signed, tmp_path
     out = tmp_path / "proof.zip"
     ran = archive("prove", signed.root, facts["url"], "-o", out, "--json")
     assert ran.code == 0, ran.err
-    shown = archive("verify", out, "--public-key", signed.key, "--tsa-ca", signed.ca)
+    shown = archive("verify", out, "--public-key", signed.key)
     assert shown.code == 0, shown.out
     assert facts["url"] in shown.out
-    assert "time-stamp of" in shown.out
     assert archive("verify", out, "--public-key", "11" * 32).code == 6
     assert archive("prove", signed.root, facts["url"], "-o", out).code == 2
     assert archive("prove", signed.root, "http://nowhere.example/", "-o", tmp_path / "no").code == 2
@@ -181,7 +116,6 @@ def test_one_record_is_proved_with_nothing_else_at_hand(signed: Signed, tmp_path
     for number, what in enumerate([f"{facts['filename']}:{facts['offset']}", identity[1].decode()]):
         assert archive("prove", signed.root, what, "-o", tmp_path / f"{number}").code == 0
         assert (tmp_path / f"{number}").read_bytes()[-2000:-200] == out.read_bytes()[-2000:-200]
-    keys, roots = [bytes.fromhex(signed.key)], roots_in(signed.ca)
     chance = random.Random(7)
     forged = tmp_path / "forged.zip"
     for changed in range(150):
@@ -194,7 +128,7 @@ def test_one_record_is_proved_with_nothing_else_at_hand(signed: Signed, tmp_path
         with zipfile.ZipFile(forged, "w") as bundle:
             bundle.writestr("proof.json", parts[0])
             bundle.writestr("record.warc.gz", parts[1])
-        assert "error" in {one.severity for one in proof.findings(forged, keys, roots)}, (which, at)
+        assert "error" in {one.severity for one in proof.findings(forged, [bytes.fromhex(signed.key)], [])}, (which, at)
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\x05\x06" + bytes(18), b"nonsense"])
@@ -230,40 +164,6 @@ def test_a_bag_is_valid_and_holds_the_collection(signed: Signed, tmp_path: Path)
     log = held / "logs" / "crawl.log"
     log.write_bytes(log.read_bytes()[:-1])
     assert subprocess.run(validate, check=False, capture_output=True).returncode != 0
-
-
-def test_openssl_believes_signature_and_time_stamp(signed: Signed, tmp_path: Path) -> None:
-    """Whoever has no Outlast any more can still check: JSON, Ed25519 and RFC 3161 are everybody's."""
-    told = json.loads((signed.root / "evidence" / "statement-00001.json").read_bytes())
-
-    def spelled(value: object) -> bytes:
-        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-    token = base64.b64decode(told.pop("timestamp")["token"])
-    (tmp_path / "token").write_bytes(token)
-    (tmp_path / "stamped").write_bytes(spelled(told))
-    (tmp_path / "statement").write_bytes(spelled(told["statement"]))
-    (tmp_path / "signature").write_bytes(bytes.fromhex(told["signature"]))
-    (tmp_path / "key").write_text(archive("keys", "show", XDG_DATA_HOME=signed.data).out)
-    for command in (
-        f"openssl ts -verify -in token -data stamped -CAfile {signed.ca}",
-        "openssl pkeyutl -verify -pubin -inkey key -rawin -in statement -sigfile signature",
-    ):
-        subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)
-
-
-@pytest.mark.parametrize("answer", [b"", b"nonsense", bytes(64), b"\x30\x80" * 40])
-def test_an_authority_that_gives_nothing_holds_nothing_up(signed: Signed, tmp_path: Path, answer: bytes) -> None:
-    root = tmp_path / "c"
-    shutil.copytree(signed.root, root)
-    shutil.rmtree(root / "evidence")
-    with authority(tmp_path / "tsa") as tsa:
-        tsa.answer = answer
-        ran = archive("sign", root, "--tsa", tsa.url, XDG_DATA_HOME=signed.data)
-    assert ran.code == 1
-    assert "no usable time-stamp" in ran.err
-    assert "Traceback" not in ran.err
-    assert not list((root / "evidence").glob("statement-*"))
 
 
 def test_a_crawl_goes_on_without_its_authority(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ def test_a_key_is_for_its_owner_alone_and_is_never_overwritten(folder: Path) -> 
         keys.private("mine")
 
 
+@pytest.mark.outside
 def test_openssl_reads_the_key_and_believes_the_signature(folder: Path, tmp_path: Path) -> None:
     public = keys.new(keys.place("mine"))
     (tmp_path / "public.pem").write_text(keys.pem(public))
