@@ -158,7 +158,8 @@ def _write(output: Path, proof: Proof, segment: Path, offset: int, length: int) 
     try:
         with part.open("wb") as out:
             with zipfile.ZipFile(out, "w") as bundle, segment.open("rb") as source:
-                bundle.writestr(_JSON, proof.data)
+                # Without a date: of one record there is one proof.
+                bundle.writestr(zipfile.ZipInfo(_JSON), proof.data)
                 source.seek(offset)
                 with bundle.open(_RECORD, "w", force_zip64=True) as target:
                     for piece in _pieces(source, length):

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -95,8 +96,13 @@ def test_what_is_crawled_further_is_signed_again_and_chained(signed: Signed, tmp
 
 
 def test_one_record_is_proved_with_nothing_else_at_hand(signed: Signed, tmp_path: Path) -> None:
-    index = max((signed.root / "indexes").glob("*.cdxj"), key=lambda path: path.stat().st_size)
-    facts = json.loads(index.read_text().splitlines()[7].split(" ", 2)[2])
+    lines = [
+        json.loads(line.split(" ", 2)[2])
+        for index in sorted((signed.root / "indexes").glob("*.cdxj"))
+        for line in index.read_text().splitlines()
+    ]
+    urls = Counter(one["url"] for one in lines)
+    facts = next(one for one in lines if urls[one["url"]] == 1 and "-w" in one["filename"])
     out = tmp_path / "proof.zip"
     ran = archive("prove", signed.root, facts["url"], "-o", out, "--json")
     assert ran.code == 0, ran.err
@@ -115,7 +121,7 @@ def test_one_record_is_proved_with_nothing_else_at_hand(signed: Signed, tmp_path
     assert identity
     for number, what in enumerate([f"{facts['filename']}:{facts['offset']}", identity[1].decode()]):
         assert archive("prove", signed.root, what, "-o", tmp_path / f"{number}").code == 0
-        assert (tmp_path / f"{number}").read_bytes()[-2000:-200] == out.read_bytes()[-2000:-200]
+        assert (tmp_path / f"{number}").read_bytes() == out.read_bytes()
     chance = random.Random(7)
     forged = tmp_path / "forged.zip"
     for changed in range(150):
