@@ -159,7 +159,7 @@ def _trial(search: Search, base: int) -> Search:
 
 
 def _next(search: Search) -> Search:
-    """Take the next id of this trial that was never asked; where there is none, look on the lower side."""
+    """Take the next id of this trial that was never asked; where there is none, look on the side that is safe."""
     for step in range(search.step + 1, search.patience):
         at = search.base + (STEPS[step] if step < len(STEPS) else step * step // 4)
         if search.high is not None and at >= search.high:
@@ -168,6 +168,9 @@ def _next(search: Search) -> Search:
             return replace(search, at=at, step=step)
     if search.high is None and search.proof is None:
         return _leap(search)
+    if search.goal is Goal.UNTIL:
+        # Nothing here says when: to look above may ask for too much, to look below would leave out.
+        return _halve(replace(search, low=max(search.low, search.base), run=0))
     # What lies far above is not asked again by anybody, and need not travel along.
     near = tuple(n for n in search.asked if n < search.base + search.patience)
     return _halve(replace(search, high=search.base, asked=near, run=0))
