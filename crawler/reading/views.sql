@@ -40,17 +40,32 @@ WHERE asked.number = (
 );
 
 CREATE VIEW media_files AS
-SELECT one.number, one.id, one.kind, one.variant, one.post, one.account, one.title, one.url, here.mime, here.sha256,
-    here.size, here.width, here.height, here.seconds, here.taken_at, here.truncated, one.extra,
+SELECT one.number, one.id, one.kind, one.variant, one.post, one.account, one.title, one.url, bytes.mime, bytes.sha256,
+    bytes.size, bytes.width, bytes.height, bytes.seconds, bytes.taken_at, asked.truncated, one.extra,
     one.first_seen AS first_captured_at, one.last_seen AS captured_at, one.source_url,
-    file.warc_file, file.warc_offset, file.warc_length, file.warc_record_id,
+    place.name AS warc_file, at.offset AS warc_offset, at.length AS warc_length, at.id AS warc_record_id,
     said.warc_file AS said_warc_file, said.warc_offset AS said_warc_offset, said.warc_record_id AS said_warc_record_id
 FROM media AS one JOIN warc AS said ON said.number = one.record
-LEFT JOIN held AS first ON first.url = one.fetched
-LEFT JOIN held AS second ON second.url = first.moved_to AND first.moved_to != ''
-LEFT JOIN held AS here ON here.url = CASE WHEN second.url IS NULL OR second.moved_to = '' THEN
-    coalesce(second.url, first.url) ELSE second.moved_to END
-LEFT JOIN warc AS file ON file.number = here.record;
+-- The newest answer to its URL, or to what that leads to.
+LEFT JOIN file AS asked ON asked.number = (
+    WITH RECURSIVE hop (number, moved_to, hops) AS (
+        SELECT number, moved_to, 0 FROM file WHERE number = (
+            SELECT number FROM file WHERE url = one.fetched
+            ORDER BY truncated != '', last_seen DESC, number DESC LIMIT 1
+        )
+        UNION ALL
+        SELECT file.number, file.moved_to, hops + 1 FROM hop JOIN file ON file.number = (
+            SELECT number FROM file WHERE url = hop.moved_to
+            ORDER BY truncated != '', last_seen DESC, number DESC LIMIT 1
+        ) WHERE hop.moved_to != '' AND hops < 3
+    )
+    SELECT number FROM hop WHERE moved_to = '' LIMIT 1
+)
+LEFT JOIN file AS bytes ON bytes.number = (
+    SELECT number FROM file WHERE sha256 = asked.sha256 ORDER BY size = 0, number LIMIT 1
+)
+LEFT JOIN record AS at ON at.number = bytes.record
+LEFT JOIN segment AS place ON place.number = at.segment;
 
 -- What was said before: earlier versions of posts, as far as they were captured.
 CREATE VIEW versions AS
