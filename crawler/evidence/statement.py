@@ -156,7 +156,7 @@ def sign(
     _check_segments(collection)
     settle(collection)
     before = paths(collection)
-    last = opened(before[-1].read_bytes()) if before else None
+    last = _last(before)
     facts = _facts(collection, last)
     if last and _says_the_same(last, facts, raw(key.public_key())) and (last.timestamp or not stamp):
         return before[-1], last, False
@@ -168,6 +168,13 @@ def sign(
     path = collection.evidence / f"statement-{facts.number:05d}.json"
     write(path, made.data)
     return path, made, True
+
+
+def _last(before: list[Path]) -> Statement | None:
+    try:
+        return opened(before[-1].read_bytes()) if before else None
+    except Damaged as e:
+        raise Damaged(f"{before[-1]}: {e}; restore it from a copy, or move it away.") from e
 
 
 def tree(lines: list[bytes]) -> list[bytes]:

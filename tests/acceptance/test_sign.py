@@ -184,6 +184,12 @@ def test_what_cannot_be_signed_is_said(tmp_path: Path, signed: Signed) -> None:
     assert archive("sign", signed.root, XDG_DATA_HOME=str(tmp_path)).code == 2
     assert archive("sign", signed.root, "--tsa", "ftp://x/", XDG_DATA_HOME=signed.data).code in {0, 2}
     assert archive("verify", signed.root, "--public-key", "rubbish").code == 2
+    root = tmp_path / "spoilt"
+    shutil.copytree(signed.root, root)
+    (root / "evidence" / "statement-00001.json").write_bytes(b"{}")
+    spoilt = archive("sign", root, XDG_DATA_HOME=signed.data)
+    assert spoilt.code == 6
+    assert "statement-00001.json" in spoilt.err
     root = tmp_path / "c"
     shutil.copytree(signed.root, root)
     next((root / "warcs").iterdir()).rename(root / "warcs" / "x.warc.gz.open")
