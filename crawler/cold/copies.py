@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from crawler.errors import DiskFull, UsageError
 
@@ -59,6 +61,8 @@ CREATE TABLE IF NOT EXISTS part (
 
 
 _SELECT = "SELECT object, sha256, destination, key, state, bytes, upload, proof, reason, tries FROM copy"
+
+_DROPPED = "SELECT object, owners FROM dropped"
 
 
 class CopyState(StrEnum):
@@ -192,7 +196,7 @@ class Copies:
 
     def dropped(self) -> dict[str, list[str]]:
         """Return object → owners of what was removed from this machine, as it was with them."""
-        return {row[0]: json.loads(row[1]) for row in self._run("SELECT object, owners FROM dropped")}
+        return _dropped(self._run(_DROPPED))
 
     # Parts
 
@@ -219,3 +223,19 @@ def _copy(row: Sequence[Any]) -> Copy:
         object=row[0], sha256=row[1], destination=row[2], key=row[3], state=CopyState(row[4]), bytes=row[5],
         upload=row[6], proof=row[7], reason=row[8], tries=row[9],
     )  # fmt: skip
+
+
+def elsewhere(path: Path) -> dict[str, list[str]]:
+    """Return segment's file name → owners, of the segments that went from this machine; changes nothing."""
+    if not path.is_file():
+        return {}
+    with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as db:
+        try:
+            found = _dropped(db.execute(_DROPPED).fetchall())
+        except sqlite3.DatabaseError:
+            return {}  # an older one has no such table, and a damaged one tells nothing
+    return {name.removeprefix("warcs/"): owners for name, owners in found.items()}
+
+
+def _dropped(rows: Iterable[Sequence[Any]]) -> dict[str, list[str]]:
+    return {row[0]: json.loads(row[1]) for row in rows}

@@ -35,18 +35,6 @@ def reader(collection: Collection) -> Callable[[str, int, int], bytes] | None:
     return _Remote(path).read if path.is_file() else None
 
 
-def elsewhere(collection: Collection) -> dict[str, list[str]]:
-    """Return segment's file name → owners, of the segments that went from this machine as they were with them."""
-    path = collection.root / "copies.sqlite"
-    if not path.is_file():
-        return {}
-    copies = Copies(path)
-    try:
-        return {name.removeprefix("warcs/"): owners for name, owners in copies.dropped().items()}
-    finally:
-        copies.close()
-
-
 class _Remote:
     """The destinations of a collection, opened as they are needed."""
 

@@ -134,6 +134,7 @@ def _proof(path: Path, trust: _Trust) -> Iterator[Finding]:
 
 def _collection(path: Path, jobs: int, trust: _Trust) -> Iterator[Finding]:
     """Check a collection of ours. Raises NotACollection where it is none."""
+    from crawler.cold.copies import elsewhere  # noqa: PLC0415
     from crawler.collection import Collection  # noqa: PLC0415
     from crawler.evidence import check  # noqa: PLC0415
     from crawler.frontier.reader import FrontierReader  # noqa: PLC0415
@@ -143,7 +144,10 @@ def _collection(path: Path, jobs: int, trust: _Trust) -> Iterator[Finding]:
         collection = Collection.open(path)
     except NotACollection as e:
         raise NotACollection(f"{e} It holds no WARC or WACZ file either.") from e
-    yield from verify_collection(collection.warcs, collection.indexes, collection.manifest, jobs=jobs)
+    yield from verify_collection(
+        collection.warcs, collection.indexes, collection.manifest, jobs=jobs,
+        elsewhere=elsewhere(collection.root / "copies.sqlite"),
+    )  # fmt: skip
     if collection.frontier.is_file():
         frontier = FrontierReader(collection.frontier)
         try:

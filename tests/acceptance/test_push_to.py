@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from crawler.cold.fetch import elsewhere, reader
+from crawler.cold.copies import elsewhere
+from crawler.cold.fetch import reader
 from crawler.collection import Collection
 from crawler.replicas.run import running
 from tests.acceptance.s3_proxy import Asked, Proxy
@@ -84,6 +85,9 @@ def test_one_destination_down_for_the_whole_crawl_holds_up_nothing(tmp_path: Pat
         assert again.code == 0, again.out + again.err
         assert again.summary["deletable"] == again.summary["segments"] > 4
         assert archive("audit", tmp_path / "c", "--read-back", "full", **weed.environment).code == 0
+        seen = archive("verify", tmp_path / "c", "-v")
+        assert seen.code == 0, seen.out
+        assert "C010-elsewhere" in seen.out
     whole = archive("pull", f"file://{tmp_path / 'disk'}", "--into", tmp_path / "new")
     assert whole.code == 0, whole.err
     assert archive("verify", tmp_path / "new").code == 0
@@ -91,7 +95,7 @@ def test_one_destination_down_for_the_whole_crawl_holds_up_nothing(tmp_path: Pat
 
 
 def reads_what_went(root: Path, whole: Path, weed: Server) -> None:
-    gone = elsewhere(Collection.open(root))
+    gone = elsewhere(root / "copies.sqlite")
     assert set(gone) == {path.name for path in segments(whole)}
     read = reader(Collection.open(root))
     assert read is not None

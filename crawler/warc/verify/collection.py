@@ -19,7 +19,7 @@ from crawler.warc.verify.references import References
 from crawler.warc.verify.rules import finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from crawler.warc.reader import RawRecord
@@ -28,8 +28,19 @@ if TYPE_CHECKING:
 _OFFSET = re.compile(rb'"offset": "(\d+)"')
 
 
-def verify_collection(warcs: Path, indexes: Path, manifest_path: Path, *, jobs: int = 1) -> Iterator[Finding]:
-    """Yield what is wrong with a collection: files, indexes, manifest, and what they say of each other."""
+def verify_collection(
+    warcs: Path,
+    indexes: Path,
+    manifest_path: Path,
+    *,
+    jobs: int = 1,
+    elsewhere: Mapping[str, Sequence[str]] | None = None,
+) -> Iterator[Finding]:
+    """Yield what is wrong with a collection: files, indexes, manifest, and what they say of each other.
+
+    ``elsewhere``: segment → who has it, of those that went from here; what they hold may be referred to.
+    """
+    elsewhere = elsewhere or {}
     references = References()
     try:
         entries = {entry.segment: entry for entry in manifest.read(manifest_path)}
@@ -45,11 +56,12 @@ def verify_collection(warcs: Path, indexes: Path, manifest_path: Path, *, jobs: 
             if record.type == "response":
                 references.add(path.name, record)
     here = {path.name.removesuffix(OPEN_SUFFIX) for path in (*present, *still_open)}
-    for name in sorted(entries.keys() - here):
-        # What was salvaged of a damaged segment stands in its place.
-        if salvaged_name(name) not in here:
-            yield finding("C006-gone", name, 0)
-    yield from references.unresolved(ours=True)
+    # What was salvaged of a damaged segment stands in its place.
+    gone = sorted(name for name in entries.keys() - here if salvaged_name(name) not in here)
+    for name in gone:
+        owners = elsewhere.get(name)
+        yield finding("C010-elsewhere", name, 0, ", ".join(owners)) if owners else finding("C006-gone", name, 0)
+    yield from references.unresolved(whole=not elsewhere.keys() & set(gone), ours=True)
 
 
 def verify_frontier(places: Iterable[tuple[str, int]], indexes: Path) -> Iterator[Finding]:
