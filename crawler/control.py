@@ -120,6 +120,18 @@ def checked(verb: str, subject: str = "", value: float = 0.0, *, by: str) -> Ord
     )
 
 
+def check_lanes(platform: str, orders: Iterable[Order]) -> None:
+    """Raise UsageError for a lane that the platform does not have: a slip of the pen would change nothing, unsaid."""
+    from spiders.registry import get, names  # noqa: PLC0415 - heavy, and a command's help needs none of it
+
+    if platform not in names():
+        return  # a plug-in may be gone, or a spider be a file
+    known = {lane.name for lane in get(platform).lanes}
+    for order in orders:
+        if order.verb == "lane" and order.subject not in known:
+            raise UsageError(f"{order.subject!r} is no lane of {platform}; it has {', '.join(sorted(known))}.")
+
+
 def give(root: Path, order: Order) -> None:
     """Add an order durably to the collection at ``root``. Raises DiskFull where it cannot be written."""
     try:

@@ -52,3 +52,16 @@ def holes(numbers: Iterable[int]) -> Holes | None:
 
 def _longest(runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return sorted(runs, key=lambda run: run[0] - run[1])[:MOST]
+
+
+def coverage_facts(coverage: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
+    """Return kind → known, captured, missing and whatever else there is, for programs; ``known`` is the total."""
+    return {
+        kind: {
+            "captured": 0,
+            "missing": 0,
+            **{("queued" if standing == "known" else standing): n for standing, n in counts.items()},
+            "known": sum(n for standing, n in counts.items() if standing != "vacant"),
+        }
+        for kind, counts in coverage.items()
+    }

@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 import zlib
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -47,7 +48,7 @@ from crawler.frontier.remote import (
     Wire,
     serve,
 )
-from crawler.model import Lease
+from crawler.model import Lease, State
 from crawler.politeness.pace import merged, of_host, part_of
 from crawler.provenance import warcinfo_fields
 from spiders.registry import get
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
     from crawler.config import Config
     from crawler.frontier.sqlite import SqliteFrontier
     from crawler.frontier.thread import WriterThread
-    from crawler.model import Commit, Seed, SegmentClass
+    from crawler.model import Commit, Location, Seed, SegmentClass
 
 log = logging.getLogger("outlast.crew")
 
@@ -68,6 +69,8 @@ log = logging.getLogger("outlast.crew")
 LEASE_SECONDS = 600.0
 #: Seconds that a worker waits for fetches while the brake is on full.
 BRAKE = 10.0
+#: Captures that are remembered as the newest.
+NEWEST = 64
 #: Deaths of workers in a row, without a single commit between them, after which the crawl stops.
 MAX_DEATHS = 5
 
@@ -85,6 +88,8 @@ class _Worker:
     #: It asked in vain since the last commit that found something.
     idle: bool = False
     failed: bool = False
+    #: Fetches it settled.
+    settled: int = 0
     pace: dict[str, Any] = field(default_factory=dict)
 
 
@@ -124,6 +129,16 @@ class Crew:
         self.serial = 0
         #: How much slower all of them go, from 0 to 1: the disk fills faster than segments leave it.
         self.brake = 0.0
+        #: Where the newest captures stand that settled something.
+        self.newest: deque[Location] = deque(maxlen=NEWEST)
+
+    def workers(self) -> list[dict[str, Any]]:
+        """Return name, process, fetches settled and seconds of silence of each worker."""
+        now = time.monotonic()
+        return [
+            {"name": w.name, "pid": w.process.pid, "settled": w.settled, "silent": round(now - w.heard, 1)}
+            for w in self._workers
+        ]  # fmt: skip
 
     async def start(self) -> None:
         """Start all workers."""
@@ -264,6 +279,8 @@ class Crew:
             case Settle():
                 await self._writer(self._settle, call.commit)
                 worker.committed = True
+                worker.settled += len(call.commit.settlements)
+                self.newest += (s.location for s in call.commit.settlements if s.location and s.state is State.DONE)
                 self._tell_idle()
             case NewSegment():
                 return Done(await self._writer(self._new_segment, worker, call.kind))

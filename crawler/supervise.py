@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from crawler import clock
 from crawler.admission import Admission
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from crawler.config import Config
     from crawler.frontier.interface import Stats
     from crawler.frontier.sqlite import SqliteFrontier
-    from crawler.model import Claim, Note, Seed
+    from crawler.model import Claim, Location, Note, Seed
     from spiders.base import PlatformSpider
 
 log = logging.getLogger("outlast.supervise")
@@ -142,6 +142,14 @@ class Supervisor:
     def kill(self) -> None:
         """End all workers at once; the next run recovers what they had written."""
         self._crew.kill()
+
+    def workers(self) -> list[dict[str, Any]]:
+        """Return what is known of each worker that runs now."""
+        return self._crew.workers()
+
+    def newest(self) -> list[Location]:
+        """Return where the newest captures of this run stand, oldest first."""
+        return list(self._crew.newest)
 
     def begin_again(self) -> bool:
         """Open a new round where the last one has nothing left to do; say whether that is so."""

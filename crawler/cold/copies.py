@@ -161,6 +161,10 @@ class Copies:
         where = "WHERE :name IS NULL OR destination = :name ORDER BY object"
         return [_copy(row) for row in self._run(f"{_SELECT} {where}", {"name": destination})]
 
+    def tally(self) -> list[tuple[str, str, int, int]]:
+        """Return destination, state, how many copies and their bytes."""
+        return self._run("SELECT destination, state, count(*), sum(bytes) FROM copy GROUP BY 1, 2 ORDER BY 1, 2")
+
     def of(self, object_path: str, sha256: str) -> list[Copy]:
         """Return the copies of one object."""
         return [_copy(row) for row in self._run(f"{_SELECT} WHERE object = ? AND sha256 = ?", (object_path, sha256))]

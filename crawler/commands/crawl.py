@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crawler.commands.console import byte_count, common, console_from, duration, instant
+from crawler.commands.dashboard import of_dashboard
 from crawler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -258,12 +259,14 @@ def of_spider(function: Callable[..., Any]) -> Callable[..., Any]:
     help="Queue again what is parked, failed or missing.",
 )
 @click.option("--again", is_flag=True, help="Crawl a finished collection anew: fetch what is new or has changed.")
+@of_dashboard
 @options_of_a_crawl
 @common
 def crawl(
     domain: str | None, into: str | None, listing: Any, templates: tuple[str, ...], template_order: str,
     spider: str | None, reparse: bool, platform: str, since: str | None, until: str | None,
-    spider_options: tuple[str, ...], add_seed: bool, retry: tuple[str, ...], again: bool, **options: Any,
+    spider_options: tuple[str, ...], add_seed: bool, retry: tuple[str, ...], again: bool,
+    dashboard: str | None, **options: Any,
 ) -> int:  # fmt: skip
     """Save a whole site: recognise the platform at DOMAIN (a host, host:port or URL), walk its public posts and
     media, and record every exchange into WARC files. Run the same command again and it goes on where it stopped.
@@ -282,7 +285,7 @@ def crawl(
         seed=_seed(first, since, until, spider_options), into=into, urls=urls,
         templates={template.text: template_order for template in swept}, platform=platform,
         spider=Path(spider) if spider else None, reparse=reparse, add_seed=add_seed, config=config_from(options),
-        retry=retry, again=again,
+        retry=retry, again=again, dashboard=dashboard,
     )  # fmt: skip
     return carry_out(order, console)
 

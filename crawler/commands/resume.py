@@ -9,14 +9,16 @@ import click
 
 from crawler.commands.console import common, console_from
 from crawler.commands.crawl import EXIT_CODES, config_from, of_spider, options_of_a_crawl
+from crawler.commands.dashboard import of_dashboard
 
 
 @click.command(epilog=EXIT_CODES)
 @click.argument("directory", type=click.Path(file_okay=False))
 @of_spider
+@of_dashboard
 @options_of_a_crawl
 @common
-def resume(directory: str, spider: str | None, reparse: bool, **options: Any) -> int:
+def resume(directory: str, spider: str | None, reparse: bool, dashboard: str | None, **options: Any) -> int:
     """Go on with the interrupted or paused crawl in DIRECTORY, with the settings it had; what is typed here wins."""
     from crawler.collection import Collection  # noqa: PLC0415 - heavy, and not for --help
     from crawler.commands.running import Order, carry_out  # noqa: PLC0415
@@ -34,6 +36,11 @@ def resume(directory: str, spider: str | None, reparse: bool, **options: Any) ->
         return 0
     seed = Seed(url=marker.seed, since=marker.since, until=marker.until, options=marker.options)
     order = Order(
-        seed=seed, into=directory, config=config_from(options), spider=Path(spider) if spider else None, reparse=reparse
+        seed=seed,
+        into=directory,
+        config=config_from(options),
+        spider=Path(spider) if spider else None,
+        reparse=reparse,
+        dashboard=dashboard,
     )
     return carry_out(order, console)

@@ -7,6 +7,7 @@ import logging
 import signal
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,14 +15,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from tqdm import tqdm
 
+from crawler import clock
 from crawler.admission import Admission
 from crawler.collection import Collection, default_root, is_vacant
 from crawler.commands import pushing
 from crawler.commands.console import Console, is_terminal, size
 from crawler.commands.crawl import PER_RUN
-from crawler.commands.status import MOST_NAMED, claim_line, coverage_facts, coverage_lines, note_line, trouble
+from crawler.commands.dashboard import listen, shown
+from crawler.commands.status import MOST_NAMED, claim_line, coverage_lines, note_line, trouble
 from crawler.config import Config
 from crawler.control import is_paused
+from crawler.coverage import coverage_facts
 from crawler.errors import Interrupted, SiteUnavailable, UsageError
 from crawler.frontier.sqlite import SqliteFrontier
 from crawler.model import Seed
@@ -35,6 +39,9 @@ from crawler.url import canonical, host_of
 from spiders.registry import adopt, get
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from socket import socket
+
     from crawler.frontier.interface import Stats
 
 #: Seconds between progress lines where there is no terminal.
@@ -61,6 +68,8 @@ class Order:
     #: States whose fetches are queued again.
     retry: tuple[str, ...] = ()
     again: bool = False
+    #: Where the live page is to be served.
+    dashboard: str | None = None
 
 
 def carry_out(order: Order, console: Console) -> int:
@@ -70,6 +79,11 @@ def carry_out(order: Order, console: Console) -> int:
     Scope(
         hosts=frozenset(), include=config.include, exclude=config.exclude
     )  # a bad pattern is said before anything is asked
+    with listen(order.dashboard) if order.dashboard is not None else nullcontext() as listener:
+        return _carry_out(order, config, console, listener)
+
+
+def _carry_out(order: Order, config: Config, console: Console, listener: socket | None) -> int:
     root = Path(order.into) if order.into else default_root(order.seed)
     collection, site = _open(root, order, config, console)
     with collection.lock():
@@ -81,7 +95,7 @@ def carry_out(order: Order, console: Console) -> int:
         config = _remembered(frontier, config)
         beside = pushing.Pushing(collection, config, console) if config.push_to else None
         try:
-            report = _run(order, collection, frontier, config, site, console, beside)
+            report = _run(order, collection, frontier, config, site, console, beside, listener)
         except BaseException:
             if beside:
                 beside.stop()
@@ -130,7 +144,7 @@ def _adopt(order: Order, collection: Collection, console: Console) -> None:
 
 def _run(
     order: Order, collection: Collection, frontier: SqliteFrontier, config: Config, site: Site | None,
-    console: Console, beside: pushing.Pushing | None,
+    console: Console, beside: pushing.Pushing | None, listener: socket | None,
 ) -> Report:  # fmt: skip
     collection.add_templates(order.templates)
     marker = collection.marker
@@ -154,14 +168,15 @@ def _run(
     for text, count in supervisor.sweep(order.templates).items():
         console.say(f"{text}: {count:,} ids to ask" if count else f"{text}: goes on where it was")
     try:
-        return asyncio.run(_until_stopped(supervisor, seed, config, site, console))
+        return asyncio.run(_until_stopped(supervisor, seed, config, site, console, listener, view))
     finally:
         view.close()
 
 
 async def _until_stopped(
-    supervisor: Supervisor, seed: Seed, config: Config, site: Site | None, console: Console
-) -> Report:
+    supervisor: Supervisor, seed: Seed, config: Config, site: Site | None, console: Console, listener: socket | None,
+    view: _Progress,
+) -> Report:  # fmt: skip
     """Run the supervisor; the first Ctrl-C stops it in good order, the second at once."""
     presses = 0
 
@@ -183,7 +198,14 @@ async def _until_stopped(
         if found.refusal:
             raise SiteUnavailable(found.refusal)
 
-    return await supervisor.run(reachable=reachable)
+    if listener is None:
+        return await supervisor.run(reachable=reachable)
+    async with shown(
+        supervisor.collection, listener, console, kept=True, workers=supervisor.workers, newest=supervisor.newest,
+        spider=supervisor.spider(seed=seed), ends=clock.now() + config.max_time if config.max_time else None,
+    ) as board:  # fmt: skip
+        view.told = board.note
+        return await supervisor.run(reachable=reachable)
 
 
 def _remembered(frontier: SqliteFrontier, config: Config) -> Config:
@@ -212,9 +234,12 @@ class _Progress:
         self._beside = beside
         self._bar: tqdm[Any] | None = None
         self._last = time.monotonic()
+        #: Hears of new figures, too.
+        self.told: Callable[[Stats], None] = lambda stats: None
 
     def show(self, stats: Stats, seconds: float) -> None:
         """Take in new figures."""
+        self.told(stats)
         known = stats.done + stats.queued + stats.leased + stats.parked + stats.failed
         self._console.event(
             "status",

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from crawler.commands.console import Console, common, console_from, size
+from crawler.commands.dashboard import listen, of_dashboard, shown
 
 if TYPE_CHECKING:
     from crawler.collection import Collection
     from crawler.control import Steering
-    from crawler.frontier.interface import Stats
+    from crawler.frontier.interface import Stats, Swept
     from crawler.frontier.reader import FrontierReader
     from crawler.model import Claim, Note
 
@@ -23,52 +23,70 @@ MOST_NAMED = 8
 
 
 @click.command(
-    epilog="\b\nExit status\n  0  shown\n  2  the directory is no collection\n  10  there is no such directory"
+    epilog="\b\nExit status\n  0  shown\n  2  usage, or the directory is no collection\n"
+    "  10  there is no such directory"
 )
 @click.argument("directory", type=click.Path(file_okay=False))
 @click.option("--by-day", is_flag=True, help="Count by day, too.")
+@of_dashboard
 @common
-def status(directory: str, by_day: bool, **options: Any) -> None:
-    """Say what the collection in DIRECTORY holds and what it lacks."""
+def status(directory: str, by_day: bool, dashboard: str | None, **options: Any) -> None:
+    """Say what the collection in DIRECTORY holds and what it lacks; with --dashboard, in a browser, until Ctrl-C."""
     from crawler.collection import Collection  # noqa: PLC0415 - not for --help
-    from crawler.commands.sweeps import sweep_facts, sweep_lines  # noqa: PLC0415
-    from crawler.control import standing  # noqa: PLC0415
     from crawler.frontier.reader import FrontierReader  # noqa: PLC0415
+    from crawler.reading.page.snapshot import held  # noqa: PLC0415
 
     console = console_from(options)
     collection = Collection.open(Path(directory))
-    orders = standing(collection.root)
     frontier = FrontierReader(collection.frontier)
     try:
         if by_day:
             show_days(frontier, (), console)
-        swept = frontier.sweeps()
-        _show(collection, frontier.stats(), frontier.coverage(), sweep_facts(swept), orders, console)
-        for line in order_lines(orders):
-            console.result(line)
-        for line in sweep_lines(swept):
-            console.result(line)
-        for line in [claim_line(claim) for claim in frontier.claims()]:
-            console.result(line)
-        for line in [note_line(note, times) for note, times in frontier.notes()][:MOST_NAMED]:
-            console.result(line)
+        stats, swept = frontier.stats(), frontier.sweeps()
+        facts = held(collection, frontier, stats, swept)
+        _show(facts, frontier, stats, swept, console)
     finally:
         frontier.close()
+    if dashboard is not None:
+        _serve(collection, dashboard, console)
+    console.summary(**facts)
 
 
-def _show(
-    collection: Collection, stats: Stats, coverage: dict[str, dict[str, int]], sweeps: list[dict[str, Any]],
-    orders: Steering, console: Console,
-) -> None:  # fmt: skip
-    marker, running = collection.marker, collection.is_locked()
-    sealed = collection.sealed_segments()
-    held = sum(path.stat().st_size for path in sealed)
-    console.result(f"{marker.seed} ({marker.platform}), {'being crawled now' if running else 'no crawl is running'}")
-    for line in coverage_lines(marker.platform, coverage):
+def _serve(collection: Collection, dashboard: str, console: Console) -> None:
+    """Serve the live page until Ctrl-C or a TERM."""
+    import asyncio  # noqa: PLC0415 - not for --help
+    import signal  # noqa: PLC0415
+
+    from crawler.model import Seed  # noqa: PLC0415
+    from spiders.registry import get, names  # noqa: PLC0415
+
+    marker = collection.marker
+    # A spider that came with a collection is code of whoever made it: looking runs none of it.
+    known = marker.platform in names() and not marker.spiders
+    spider = get(marker.platform)(seed=Seed(url=marker.seed, options=marker.options)) if known else None
+
+    async def until_stopped() -> None:
+        ended = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, ended.set)
+        async with shown(collection, listener, console, kept=False, spider=spider):
+            await ended.wait()
+
+    with listen(dashboard) as listener:
+        asyncio.run(until_stopped())
+
+
+def _show(facts: dict[str, Any], frontier: FrontierReader, stats: Stats, swept: list[Swept], console: Console) -> None:
+    from crawler.control import Steering  # noqa: PLC0415 - not for --help
+    from crawler.reading.sweeps import sweep_lines  # noqa: PLC0415
+
+    running = "being crawled now" if facts["running"] else "no crawl is running"
+    console.result(f"{facts['seed']} ({facts['platform']}), {running}")
+    for line in coverage_lines(facts["platform"], frontier.coverage()):
         console.result(line)
     console.result(
         f"  {stats.captures:,} captures, {stats.attempts:,} attempts, {size(stats.bytes)} on the wire; "
-        f"{len(sealed)} segments sealed, {size(held)}"
+        f"{len(facts['segments'])} segments sealed, {size(facts['segment_bytes'])}"
     )
     console.result(
         f"  {stats.done:,} done, {stats.queued:,} queued, {stats.leased:,} in flight, {stats.parked:,} parked, "
@@ -77,15 +95,10 @@ def _show(
     for lane, states in stats.lanes.items():
         if waiting := states.get("queued", 0) + states.get("leased", 0):
             console.result(f"    {lane:<12} {states.get('done', 0):>9,} done, {waiting:,} to go")
-    for line in trouble(stats):
+    notes = [note_line(note, times) for note, times in frontier.notes()][:MOST_NAMED]
+    claims = [claim_line(claim) for claim in frontier.claims()]
+    for line in (*trouble(stats), *order_lines(Steering(**facts["orders"])), *sweep_lines(swept), *claims, *notes):
         console.result(line)
-    console.summary(
-        seed=marker.seed, platform=marker.platform, running=running, captures=stats.captures, attempts=stats.attempts,
-        bytes=stats.bytes, coverage=coverage_facts(coverage), done=stats.done, queued=stats.queued, leased=stats.leased,
-        parked=stats.parked, failed=stats.failed, excluded=stats.excluded, reasons=stats.reasons, lanes=stats.lanes,
-        segments=[path.name for path in sealed], segment_bytes=held, sweeps=sweeps,
-        orders=asdict(orders),
-    )  # fmt: skip
 
 
 def order_lines(orders: Steering) -> list[str]:
@@ -115,19 +128,6 @@ def coverage_lines(platform: str, coverage: dict[str, dict[str, int]]) -> list[s
     kinds = get(platform).kinds if platform in names() else ()  # a plug-in may be gone, or a spider be a file
     order = {kind: place for place, kind in enumerate(kinds)}
     return [_line(kind, coverage[kind]) for kind in sorted(coverage, key=lambda kind: (order.get(kind, 99), kind))]
-
-
-def coverage_facts(coverage: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
-    """Return kind → known, captured, missing and whatever else there is, for programs; ``known`` is the total."""
-    return {
-        kind: {
-            "captured": 0,
-            "missing": 0,
-            **{("queued" if standing == "known" else standing): n for standing, n in counts.items()},
-            "known": sum(n for standing, n in counts.items() if standing != "vacant"),
-        }
-        for kind, counts in coverage.items()
-    }
 
 
 def _line(kind: str, counts: dict[str, int]) -> str:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from crawler.commands.console import Console, common, console_from
 from crawler.errors import UsageError
-
-if TYPE_CHECKING:
-    from crawler.collection import Collection
-    from crawler.control import Order
 
 EXIT_CODES = """
 \b
@@ -84,11 +80,11 @@ def _pair(text: str) -> tuple[str, float]:
 
 def _give(directory: str, wanted: list[tuple[str, str, float]], console: Console) -> int:
     from crawler.collection import Collection  # noqa: PLC0415 - not for --help
-    from crawler.control import checked, give  # noqa: PLC0415
+    from crawler.control import check_lanes, checked, give  # noqa: PLC0415
 
     collection = Collection.open(Path(directory))
     orders = [checked(verb, subject, value, by="command") for verb, subject, value in wanted]
-    _check_lanes(collection, orders)
+    check_lanes(collection.marker.platform, orders)
     for order in orders:
         give(collection.root, order)
     running = collection.is_locked()
@@ -97,16 +93,3 @@ def _give(directory: str, wanted: list[tuple[str, str, float]], console: Console
         console.result(f"{order}: {when}")
     console.summary(exit_code=0, running=running, orders=[str(order) for order in orders])
     return 0
-
-
-def _check_lanes(collection: Collection, orders: list[Order]) -> None:
-    """Refuse a lane that the platform does not have: a slip of the pen would change nothing, unsaid."""
-    from spiders.registry import get, names  # noqa: PLC0415
-
-    platform = collection.marker.platform
-    if platform not in names():
-        return  # a plug-in may be gone, or a spider be a file
-    known = {lane.name for lane in get(platform).lanes}
-    for order in orders:
-        if order.verb == "lane" and order.subject not in known:
-            raise UsageError(f"{order.subject!r} is no lane of {platform}; it has {', '.join(sorted(known))}.")

@@ -48,6 +48,37 @@ class Stats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """What is to be asked of one origin, and whether it is asked now."""
+
+    #: ``scheme://host[:port]``.
+    origin: str
+    queued: int
+    leased: int
+    done: int
+    failed: int
+    parked: int
+    #: Until when it is left alone; 0 where it is not.
+    frozen_until: float
+    #: Its robots.txt is not settled, or (``readable`` False) never could be read.
+    closed: bool
+    readable: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """A fetch that failed or is parked."""
+
+    state: str
+    reason: str
+    url: str
+    status: int
+    attempts: int
+    #: When that was, seconds since the epoch.
+    tried: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
     """A fetch that is settled, and where its capture stands."""
 

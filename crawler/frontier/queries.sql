@@ -215,3 +215,19 @@ WHERE b.round = :round AND b.lane <> 'robots' AND o.closed = 1 AND o.readable = 
 SELECT b.lane, sum(b.queued), sum(b.leased), sum(b.done), sum(b.failed), sum(b.parked), sum(b.excluded)
 FROM bucket b LEFT JOIN lane l ON l.name = b.lane WHERE b.round = :round
 GROUP BY b.lane ORDER BY min(coalesce(l.priority, 50)), b.lane;
+
+-- name: hosts
+-- Origins with work of this round, the busiest first.
+SELECT o.name, sum(b.queued), sum(b.leased), sum(b.done), sum(b.failed), sum(b.parked), o.frozen_until, o.closed,
+    o.readable
+FROM bucket b JOIN origin o ON o.id = b.origin WHERE b.round = :round
+GROUP BY o.id ORDER BY sum(b.leased) DESC, sum(b.queued) DESC, sum(b.done) DESC, o.id LIMIT :most;
+
+-- name: troubles
+-- Fetches that failed or are parked for one reason.
+SELECT url, status, attempts, tried FROM fetch
+WHERE state = :state AND state IN ('failed', 'parked') AND reason = :reason LIMIT :most;
+
+-- name: in_hand
+-- How many fetches each worker holds.
+SELECT worker, count(*) FROM fetch WHERE state = 'leased' AND worker IS NOT NULL GROUP BY worker;

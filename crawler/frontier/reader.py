@@ -16,7 +16,7 @@ from urllib.parse import quote
 import msgspec
 
 from crawler.errors import DiskFull, OutlastError, UsageError
-from crawler.frontier.interface import Stats, Stretch, Swept
+from crawler.frontier.interface import Host, Stats, Stretch, Swept, Trouble
 from crawler.model import Claim, Covered, Fetch, Gate, Note, Original, Standing
 
 if TYPE_CHECKING:
@@ -162,6 +162,34 @@ class FrontierReader:
                 r[0] for r in self._db.execute("SELECT name FROM origin WHERE closed = 1 AND readable = 0")
             ),
         )
+
+    def hosts(self, most: int) -> list[Host]:
+        """Return the origins of this round, the busiest first, at most so many."""
+        rows = self._db.execute(self._sql["hosts"], {"round": self.round, "most": most})
+        return [
+            Host(
+                origin=name, queued=queued, leased=leased, done=done, failed=failed, parked=parked, frozen_until=until,
+                closed=bool(closed), readable=None if readable is None else bool(readable),
+            )
+            for name, queued, leased, done, failed, parked, until, closed, readable in rows
+        ]  # fmt: skip
+
+    def in_hand(self) -> dict[str, int]:
+        """Return worker → how many fetches it holds."""
+        return dict(self._db.execute(self._sql["in_hand"]).fetchall())
+
+    def troubles(self, most: int) -> list[Trouble]:
+        """Return some of what failed or is parked, at most so many for each reason, the most frequent reasons first."""
+        reasons = self._db.execute(
+            "SELECT state, reason FROM reason WHERE n > 0 AND state IN ('failed', 'parked') ORDER BY n DESC LIMIT 20"
+        ).fetchall()
+        return [
+            Trouble(state=state, reason=reason, url=url, status=status, attempts=attempts, tried=tried)
+            for state, reason in reasons
+            for url, status, attempts, tried in self._db.execute(
+                self._sql["troubles"], {"state": state, "reason": reason, "most": most}
+            )
+        ]  # fmt: skip
 
     def sweeps(self) -> list[Swept]:
         """Return how far the sweeps of this round are."""

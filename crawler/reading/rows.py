@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from crawler.collection import class_of
@@ -124,6 +125,19 @@ def captures(
             continue
         if found is not None and (restricted or not found.is_mixed) and found.ruling.state is State.DONE:
             yield found
+
+
+def of_capture(request: RawRecord, record: RawRecord, spider: PlatformSpider, most: int) -> list[Item]:
+    """Return what ``spider`` says of one answer and its request, at most so many items: nothing of what settled nothing
+    or is not for strangers. Raises whatever a callback raises over a hostile page.
+    """
+    leased = leased_from(request.get(WORK))
+    found = _captured(leased, record, spider, None) if leased.fetch.lane != PROBE_LANE else None
+    if found is None or found.is_mixed or found.ruling.state is not State.DONE:
+        return []
+    return list(
+        islice((item for item in spider.read(found.response) if isinstance(item, (Post, Account, Media))), most)
+    )
 
 
 def _log(url: str, error: Exception) -> None:

@@ -23,6 +23,7 @@ HEAVY = {
     "msgspec",
     "w3lib",
     "cryptography",
+    "aiohttp",
 }
 
 

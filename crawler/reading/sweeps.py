@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from crawler.frontier.sweeps import STRETCH
+from crawler.template import Template
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from crawler.frontier.interface import Swept
-    from crawler.template import Template
 
 #: Cells of a map at the most.
 CELLS = 64
@@ -20,8 +22,6 @@ MOST_NAMED = 8
 
 def sweep_lines(sweeps: Sequence[Swept]) -> Iterator[str]:
     """Yield what people see of the sweeps of a collection."""
-    from crawler.template import Template  # noqa: PLC0415 - only where there is one
-
     for swept in sweeps:
         template = Template.of(swept.template)
         left = template.size - swept.asked
@@ -37,8 +37,6 @@ def sweep_lines(sweeps: Sequence[Swept]) -> Iterator[str]:
 
 def sweep_facts(sweeps: Sequence[Swept]) -> list[dict[str, Any]]:
     """Return the same for programs; ``dense`` are runs of stretches with answers: first id, last id, how many."""
-    from crawler.template import Template  # noqa: PLC0415 - only where there is one
-
     read = [(swept, Template.of(swept.template)) for swept in sweeps]
     return [
         {"template": template.text, "order": swept.walk, "ids": template.size, "asked": swept.asked,
@@ -50,8 +48,6 @@ def sweep_facts(sweeps: Sequence[Swept]) -> list[dict[str, Any]]:
 
 def space(swept: Swept, template: Template) -> str:
     """Return the map of a template's ids, lowest first."""
-    from crawler.frontier.sweeps import STRETCH  # noqa: PLC0415 - as above
-
     stretches = -(-template.size // STRETCH)
     cells = min(CELLS, stretches)
     asked, hits = [0] * cells, [0] * cells
@@ -70,8 +66,6 @@ def _glyph(asked: int, hits: int) -> str:
 
 def _dense(swept: Swept, template: Template) -> Iterator[tuple[str, str, int]]:
     """Yield runs of neighbouring stretches in which something answered: first id, last id, how many did."""
-    from crawler.frontier.sweeps import STRETCH  # noqa: PLC0415 - as above
-
     run: list[int] = []
     for one in [*(one for one in swept.stretches if one.hits), None]:
         if run and (one is None or one.number > run[1] + 1):
