@@ -76,13 +76,13 @@ class Release:
             if thing.is_hot or not path.is_file():
                 return
             counted = owner_of(self._copies)
-            rows = [row for row in self._copies.of(thing.path, thing.sha256) if row.destination in self.stores]
-            if any(row.state is not CopyState.PROVEN for row in rows if row.destination in counted):
+            open_now = counted.keys() & self.stores.keys()
+            rows = [row for row in self._copies.of(thing.path, thing.sha256) if row.destination in open_now]
+            if any(row.state is not CopyState.PROVEN for row in rows):
                 return
-            owners: set[str] = set()
-            for row in rows:
-                if row.destination in counted and row.state is CopyState.PROVEN and self._is_there(row, thing):
-                    owners.add(counted[row.destination])
+            if len({counted[row.destination] for row in rows}) < self._needed:
+                return
+            owners = {counted[row.destination] for row in rows if self._is_there(row, thing)}
             if len(owners) < self._needed:
                 return
             self._copies.drop(thing.path, thing.sha256, owners, now=time.time())

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 PAUSE, LONGEST_PAUSE = 2.0, 600.0
 #: While a crawl runs: seconds between looks at what it has sealed, the longest between tries of a destination that is
 #: in trouble, and those after which what finds segments again is sent anew.
-LOOK, LONGEST_LOOK, FINDERS_EVERY = 2.0, 60.0, 900.0
+LOOK, LONGEST_LOOK, FINDERS_EVERY = 5.0, 60.0, 900.0
 #: Times that one object is tried in one push.
 TRIES = 3
 
@@ -101,9 +101,15 @@ class Way:
         while True:
             # Asked first: what is sealed after this is seen by the next round.
             is_last = not (self._order.follow and self._collection.is_locked())
+            if is_last:  # what was refused while the crawl ran is tried once more
+                self.outcome.refused.clear()
+                self._unproved.clear()
             self.outcome.error = error = self._round(is_last=is_last)
             if is_last:
                 break
+            if self._order.delete_local:  # another destination may have gone that still wanted something
+                for thing in self._catalogue.segments():
+                    self._release.consider(thing)
             pause = min(2 * pause, LONGEST_LOOK) if error else LOOK
             if error:
                 self._hearing.say(f"{error} Trying again in {pause:.0f} s; the crawl goes on.")

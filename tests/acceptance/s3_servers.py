@@ -96,7 +96,7 @@ def seaweedfs(work: Path, *, tls: bool = False) -> Iterator[Server]:
         _program("weed"), "-logtostderr=false", f"-logdir={work}", "server", f"-dir={work}/data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
         f"-master.port={master}", f"-master.port.grpc={grpc[0]}", f"-volume.port={volume}", f"-volume.port.grpc={grpc[1]}",
         "-filer", f"-filer.port={filer}", f"-filer.port.grpc={grpc[2]}", "-s3", f"-s3.port={s3}", f"-s3.port.grpc={grpc[3]}",
-        f"-s3.config={work}/s3.json", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.volumeSizeLimitMB=64", "-volume.max=200",
+        f"-s3.config={work}/s3.json", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.volumeSizeLimitMB=64", "-volume.max=500",
         "-master.volumePreallocate=false", "-master.telemetry=false",
     ]  # fmt: skip
     if folder:
