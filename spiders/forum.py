@@ -116,7 +116,7 @@ class ForumSpider(PageSpider):
         if kind_of(response) != "html":
             return
         engine = self._engine(response)
-        shown = Shown(text_of(response), response.url, engine)
+        shown = _shown(response, engine)
         why = "counts boards that strangers cannot have, too"
         for kind, count in shown.counts().items():
             yield Claim(kind=kind, count=count, counter="board index", caveat=why, url=response.url)
@@ -138,7 +138,7 @@ class ForumSpider(PageSpider):
             yield Note(text=why, url=response.url)
             return
         engine = self._engine(response)
-        listed = Shown(text_of(response), response.url, engine)
+        listed = _shown(response, engine)
         yield from self.parse_page(response)
         found = listed.members()
         for url in found:
@@ -150,7 +150,7 @@ class ForumSpider(PageSpider):
         """Read a page of a board: boards within it, its threads, and the next page."""
         if kind_of(response) == "html":
             engine = self._engine(response)
-            yield from self._listing(Shown(text_of(response), response.url, engine), engine, response)
+            yield from self._listing(_shown(response, engine), engine, response)
 
     def _listing(self, shown: Shown, engine: Engine, response: CaptureResponse) -> Iterator[Yield]:
         yield from self.parse_page(response)
@@ -200,7 +200,7 @@ class ForumSpider(PageSpider):
         if kind_of(response) != "html":
             return
         engine, cursor, window = self._engine(response), response.fetch.cursor or {}, Window.of(self.seed)
-        shown = Shown(text_of(response), response.url, engine)
+        shown = _shown(response, engine)
         here = place(engine.thread, clean(response.url), engine)
         posts, thread = list(shown.posts()), here.id if here else ""
         first, is_back = str(cursor.get("first") or ""), bool(cursor.get("back"))
@@ -208,7 +208,7 @@ class ForumSpider(PageSpider):
             first = posts[0].id
         files: dict[str, None] = {}
         for said in posts:
-            if said.when and not window.holds(said.when.latest) and not window.holds(said.when.earliest):
+            if said.when and (window.is_before(said.when.latest) or window.is_after(said.when.earliest)):
                 continue
             yield from self._said(said, engine.anchor, first, thread, response)
             files |= dict.fromkeys(said.files)
@@ -260,7 +260,7 @@ class ForumSpider(PageSpider):
         if kind_of(response) != "html":
             return
         engine = self._engine(response)
-        shown = Shown(text_of(response), response.url, engine)
+        shown = _shown(response, engine)
         if identity := shown.member(clean(response.url)):
             name, face = shown.person(), shown.face()
             yield Account(
@@ -316,3 +316,7 @@ def _kind(url: str) -> str:
 
 def _lane(url: str) -> Lane:
     return IMAGES if _kind(url) == "image" else ORIGINALS
+
+
+def _shown(response: CaptureResponse, engine: Engine) -> Shown:
+    return Shown(text_of(response), response.url, engine, response.captured_at)

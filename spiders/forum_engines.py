@@ -131,6 +131,7 @@ VBULLETIN = Engine(
     stats="#wgo_stats, #collapseobj_forumhome_stats",
     rows="li.threadbit, tr:has(> td[id^=td_threadtitle_])", link="a.title, a[id^=thread_title_]",
     moved=".moved, [id^=thread_status_moved], img[src*=moved]", pinned=".sticky, img[src*=sticky]",
+    row_times=".threadmeta .label, .threadlastpost dd, td[id^=td_threadtitle_] ~ td .smallfont",
     pager=".pagination, .pagenav", posts="li[id^=post_].postcontainer, table[id^=post]",
     body=".postcontent, [id^=post_message_]", author="a.username, a.bigusername, .username.guest",
     when=".postdate .date, td.thead", edited=".postbody .lastedited, .smallfont em", deleted=".postbitdeleted",

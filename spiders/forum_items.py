@@ -7,46 +7,25 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from spiders.forum_engines import UNAPPROVED, Engine, clean
+from spiders.forum_times import Moment, moment
 from spiders.html import absolute
 from spiders.tree import attribute, outermost, text, tree
-from spiders.window import instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from selectolax.lexbor import LexborNode
 
 #: Links, rows and posts of one page at the most, its bars of page numbers, files of a post, characters of what it says.
 MAX_LINKS, MAX_ROWS, MAX_BARS, MAX_FILES, MAX_SAID = 5000, 1000, 8, 500, 1 << 18
-#: How far a time that names no zone may be from UTC.
-_ZONE = timedelta(hours=14)
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_DATE = re.compile(
-    r"\b(?:(?P<m>[A-Z][a-z]{2,8})\.?\s+(?P<d>\d{1,2})(?:st|nd|rd|th)?|(?P<d2>\d{1,2})(?:st|nd|rd|th)?\s+(?P<m2>[A-Z][a-z]{2,8}))"
-    r",?\s+(?P<y>\d{4})(?:,?\s+(?:at\s+)?(?P<h>\d{1,2}):(?P<i>\d{2})(?::(?P<s>\d{2}))?(?:\s*(?P<p>[ap])\.?m)?)?",
-    re.ASCII | re.IGNORECASE,
-)
 _COUNTED = {"post": "posts|messages", "thread": "threads|topics|discussions", "account": "members|users"}
 _NUMBER = r"([0-9]{1,3}(?:[,.   ][0-9]{3}){1,4}|[0-9]{1,12})"
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """When something was, as exactly as the page says it."""
-
-    earliest: datetime
-    latest: datetime
-
-    @property
-    def span(self) -> tuple[str, str]:
-        """As items carry it."""
-        return self.earliest.isoformat(), self.latest.isoformat()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +67,11 @@ class Said:
 
 
 class Shown:
-    """A page, read as one engine makes them."""
+    """A page, read as one engine makes them; ``now`` is when it came."""
 
-    def __init__(self, html: str, url: str, engine: Engine) -> None:
+    def __init__(self, html: str, url: str, engine: Engine, now: datetime) -> None:
         self._tree = tree(html)
-        self._url, self._engine = url, engine
+        self._url, self._engine, self._now = url, engine, now
         self._base = url
         if base := attribute(self._tree.css_first("base[href]"), "href"):
             self._base = absolute(url, base) or url
@@ -118,7 +97,7 @@ class Shown:
                 continue
             places = ((one, place(engine.thread, one, engine)) for one in links)
             parts = {at.at: one for one, at in places if at and at.id == mine.id}
-            times = [found for one in islice(row.css(engine.row_times), 20) if (found := moment(one))]
+            times = [found for one in islice(row.css(engine.row_times), 20) if (found := moment(one, self._now))]
             yield Row(
                 id=mine.id, url=url, last=parts[max(parts)] if parts else url, is_pinned=_has(row, engine.pinned),
                 times=sorted(times, key=lambda time: time.latest),
@@ -144,8 +123,8 @@ class Shown:
             id=identity, text=text(body)[:MAX_SAID].strip(), author=text(author)[:200].strip(),
             author_id=self.member(whose), author_url=whose,
             avatar=clean(absolute(self._base, avatar) or "") if avatar else "",
-            when=next((found for part in islice(one.css(engine.when), 5) if (found := moment(part))), None),
-            edited=_edited(one.css_first(engine.edited)) if engine.edited else "",
+            when=next((at for part in islice(one.css(engine.when), 5) if (at := moment(part, self._now))), None),
+            edited=_edited(one.css_first(engine.edited), self._now) if engine.edited else "",
             is_deleted=bool(engine.deleted) and _has(one, engine.deleted),
             files=self._files(one), links=[link for link in links if link],
         )  # fmt: skip
@@ -231,40 +210,10 @@ def place(pattern: re.Pattern[str], url: str, engine: Engine) -> Place | None:
     return Place(groups.get("id") or "", int(groups.get("at") or engine.first))
 
 
-def moment(one: LexborNode) -> Moment | None:
-    """Return the time that an element shows; None where it shows none that can be read for sure."""
-    for name in ("datetime", "data-timestamp", "data-time"):
-        said = attribute(one, name)
-        if found := instant(said):
-            is_exact = name != "datetime" or bool(re.search(r"(?:Z|[+-]\d\d:?\d\d)$", said))
-            return Moment(found, found) if is_exact else Moment(found - _ZONE, found + _ZONE)
-    said = attribute(one, "title") or text(one)[:500]
-    return _written(said) if (said := said.strip()) else None
-
-
-def _written(said: str) -> Moment | None:
-    """Return a date in English words: of numbers alone nobody knows which is the month."""
-    found = _DATE.search(said)
-    name = (found["m"] or found["m2"]).lower()[:3] if found else ""
-    if found is None or name not in _MONTHS:
-        return None
-    hour = int(found["h"] or 0)
-    if found["p"]:
-        hour = hour % 12 + (12 if found["p"].lower() == "p" else 0)
-    try:
-        when = datetime(
-            int(found["y"]), _MONTHS.index(name) + 1, int(found["d"] or found["d2"]), hour, int(found["i"] or 0),
-            int(found["s"] or 0), tzinfo=UTC,
-        )  # fmt: skip
-        return Moment(when - _ZONE, when + _ZONE + timedelta(days=0 if found["h"] else 1))
-    except (ValueError, OverflowError):
-        return None
-
-
-def _edited(one: LexborNode | None) -> str:
+def _edited(one: LexborNode | None, now: datetime) -> str:
     if one is None:
         return ""
-    found = moment(one)
+    found = moment(one, now)
     return found.earliest.isoformat() if found and found.earliest == found.latest else text(one)[:200].strip()
 
 

@@ -195,13 +195,16 @@ class ImageboardSpider(PageSpider):
         links = [urlsplit(url).path for url in page(text_of(response), response.url).links]
         places = [found for link in links if (found := engines.PLACE.fullmatch(link)) and found[1] == cursor["board"]]
         threads = list(dict.fromkeys(found[2] for found in places if found[2]))
+        window, times = Window.of(self.seed), items.shown_times(text_of(response))
+        early = [one for one in threads if one in times and window.is_before(times[one][1])]
+        late = [one for one in threads if one in times and window.is_after(times[one][0])]
         yield from self.parse_page(response)
-        for thread in reversed(threads):
+        for thread in (one for one in reversed(threads) if one not in {*early, *late}):
             yield self._thread(dialect, cursor["board"], thread, response)
             people = self._people(dialect, cursor["board"], thread, response, 0)
             yield replace(people, callback="parse_bare", cursor={"dialect": dialect.name})
         following = self._index(dialect, cursor["board"], cursor["part"] + 1, response)
-        if threads and urlsplit(following.url).path in links:
+        if len(threads) > len(early) and urlsplit(following.url).path in links:
             yield from turn(response, threads, following)
 
     def parse_bare(self, response: CaptureResponse) -> Iterator[Yield]:

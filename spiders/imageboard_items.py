@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from crawler.model import Media, Post
 from spiders.api import at, counters, number, objects, source, text
 from spiders.html import absolute
 from spiders.imageboard_dialects import EIGHTKUN, FOOLFUUKA, FOURCHAN, JSCHAN, LYNXCHAN, MAKABA, VICHAN
+from spiders.tree import attribute, tree
 from spiders.window import instant, span
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ _KINDS = {
     "video": frozenset({"webm", "mp4", "m4v", "mov", "mkv", "ogv"}),
     "audio": frozenset({"mp3", "ogg", "oga", "opus", "flac", "m4a", "wav"}),
 }
+#: Threads of a board's page at the most.
+MAX_THREADS = 1000
 #: Names under which lists of boards have the short name of one.
 _BOARD_KEYS = ("board", "uri", "boardUri", "_id", "id")
 
@@ -218,3 +222,13 @@ def _chan_path(one: dict[str, Any], dialect: Dialect, board: str) -> str:
 
 def _join(base: str, path: str) -> str:
     return absolute(base, path) or "" if path else ""
+
+
+def shown_times(html: str) -> dict[str, tuple[datetime, datetime]]:
+    """Return threads of a board's page, by number → the first and the last time that is shown of each."""
+    found = {}
+    for one in islice(tree(html).css("div.thread[id]"), MAX_THREADS):
+        times = [when for each in one.css("time[datetime]") if (when := instant(attribute(each, "datetime")))]
+        if times:
+            found[attribute(one, "id").rpartition("_")[2]] = (min(times), max(times))
+    return found

@@ -134,6 +134,8 @@ class MastodonPages(PageSpider):
         for one in shown.posts:
             if window.holds(instant(one.when)):
                 yield from self._shown(one, whose or name, response)
+            elif not self.dialect.has_lists:
+                yield from self._met(one, response)
         yield from self._onward(shown, whose, response)
 
     def _onward(self, shown: items.Page, whose: str, response: CaptureResponse) -> Iterator[Yield]:
@@ -174,14 +176,18 @@ class MastodonPages(PageSpider):
         if not author or self.only() not in {"", author.lower()}:
             return
         if not self.dialect.has_lists:
-            for url in (one.author_url, *one.mentions):
-                if (name := self._here(url, response)) and self.only() in {"", name.lower()}:
-                    yield from self.account_page("", url, response, read=True)
+            yield from self._met(one, response)
         yield from self.permalink(one.url, when, response)
         for url in one.files:
             kind = "video" if _VIDEO.search(urlsplit(url).path) else "image"
             made = Media(platform=self.name, id=url, url=url, kind=kind, post=f"post/{one.id}", **source(response))
             yield from self.upload(made, when, response)
+
+    def _met(self, one: items.Shown, response: CaptureResponse) -> Iterator[Fetch]:
+        """Yield the pages of whoever wrote a post or is named in it, where pages are all there is."""
+        for url in (one.author_url, *one.mentions):
+            if (name := self._here(url, response)) and self.only() in {"", name.lower()}:
+                yield from self.account_page("", url, response, read=True)
 
     def _here(self, url: str, response: CaptureResponse) -> str:
         """Return whose page of this server a URL is; empty where it is none."""

@@ -39,6 +39,8 @@ _CLOSED = frozenset({
     "LTL_DISABLED", "GTL_DISABLED", "CREDENTIAL_REQUIRED", "SIGNIN_REQUIRED", "ACCESS_DENIED", "PERMISSION_DENIED",
     "CONTENT_RESTRICTED_BY_USER", "CONTENT_RESTRICTED_BY_SERVER",
 })  # fmt: skip
+#: How the timeline is asked for.
+_EVERYTHING: dict[str, Any] = {"limit": PAGE, "withReplies": True}
 
 
 class MisskeySpider(MisskeyNotes):
@@ -95,8 +97,7 @@ class MisskeySpider(MisskeyNotes):
             yield self.ask("users/show", {"username": name, "host": None}, self.parse_people)
             return
         yield self._people_from(0)
-        everything = {"limit": PAGE, "withReplies": True, **self.bounds()}
-        yield self.ask("notes/local-timeline", everything, self.parse_timeline)
+        yield self.ask("notes/local-timeline", {**_EVERYTHING, **self.bounds()}, self.parse_timeline)
 
     # What the server says of itself
 
@@ -133,7 +134,15 @@ class MisskeySpider(MisskeyNotes):
         if not isinstance(response.data(), list):
             yield _closed("The timeline is closed to strangers", "accounts are walked instead.", response)
             return
+        if not response.data() and Window.of(self.seed) and response.fetch.cursor is None:
+            # It remembers some days alone: whoever is met in them may have written in the window, too.
+            yield self.ask("notes/local-timeline", dict(_EVERYTHING), self.parse_newest, parent=response)
+            return
         yield from self.page(response, "notes/local-timeline", self.parse_timeline)
+
+    def parse_newest(self, response: CaptureResponse) -> Iterator[Yield]:
+        """Read who wrote the newest notes, which are none of a window."""
+        yield from self.notes(objects({"all": response.data()}, "all"), response)
 
     def _people_from(self, offset: int) -> Fetch:
         body = {"limit": PAGE, "offset": offset, "sort": "-createdAt", "state": "all", "origin": "local"}

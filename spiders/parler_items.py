@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from crawler.model import Account, Media, Post
 from spiders.html import absolute
-from spiders.parler_pages import Block, Card, Comment, PostPage, ProfilePage, Shown, when
+from spiders.parler_pages import Block, Card, Comment, PostPage, ProfilePage, Shown
+from spiders.window import ago
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,8 +54,8 @@ def _date(header: str) -> datetime | None:
 
 def written(shown: Shown, response: CaptureResponse) -> tuple[datetime, datetime] | None:
     """Return (earliest, latest) of when a post was made; an echo was made when it was echoed."""
-    ago = shown.echoed_ago if shown.is_echo else shown.own.ago if shown.own else ""
-    return when(ago, clock(response))
+    said = shown.echoed_ago if shown.is_echo else shown.own.ago if shown.own else ""
+    return ago(said, clock(response))
 
 
 def day(interval: tuple[datetime, datetime] | None) -> str | None:
@@ -194,7 +195,7 @@ def _card(card: Card, identity: str, made_up: str, response: CaptureResponse, sh
     return Post(
         platform="parler", id=identity or made_up, kind="card", url=post_url(identity) if identity else response.url,
         author=card.username or None, author_name=card.name or None, text=card.text,
-        created_at=_stamps(when(card.ago, clock(response))), media=_files(card), links=_links(card),
+        created_at=_stamps(ago(card.ago, clock(response))), media=_files(card), links=_links(card),
         mentions=card.mentions, hashtags=card.hashtags, counters=shown.counters if shown else {},
         sensitive=card.sensitive, extra=extra,
         **_source(response),
@@ -215,7 +216,7 @@ def _remarks(comments: tuple[Comment, ...], post: str, parent: str, response: Ca
         identity = comment.id or f"{parent}/{made}.{same[made]}"
         yield Post(
             platform="parler", id=identity, kind="comment", url=post_url(post), author=card.username or None,
-            author_name=card.name or None, text=card.text, created_at=_stamps(when(card.ago, clock(response))),
+            author_name=card.name or None, text=card.text, created_at=_stamps(ago(card.ago, clock(response))),
             in_reply_to=parent, media=_files(card), links=_links(card), mentions=card.mentions, hashtags=card.hashtags,
             counters=comment.counters, sensitive=card.sensitive,
             extra={"post": post} | ({} if comment.id else {"made_up_id": True}), **_source(response),
@@ -259,7 +260,7 @@ def _target(block: Block) -> str:
 def _quoted(card: Card, response: CaptureResponse) -> dict[str, Any]:
     return {
         "id": card.id, "author": card.username, "author_name": card.name, "text": card.text,
-        "created_at": _stamps(when(card.ago, clock(response))),
+        "created_at": _stamps(ago(card.ago, clock(response))),
     }  # fmt: skip
 
 

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from selectolax.lexbor import LexborHTMLParser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
     from selectolax.lexbor import LexborNode
 
@@ -46,16 +44,6 @@ _HASHTAG = re.compile(r"(?<![\w&/])#(\w{1,200})")
 _MEDIA = re.compile(r"\bmc-(image|video|article|website|basic|iframe-embed|audio)--container\b")
 #: What shows a media block's own content; icons are SVG and do not count.
 _SHOWN = "source[src], video[src], audio[src], iframe[src], img[src]"
-_AGO = re.compile(r"^\s*(?:(\d{1,6})|an?)\s+(second|minute|hour|day|week|month|year)s?\s+ago\s*$", re.IGNORECASE)
-_NOW = re.compile(r"^\s*(?:just\s+now|now|a\s+few\s+seconds\s+ago|moments?\s+ago)\s*$", re.IGNORECASE)
-
-_DAY = 86400
-#: Unit → its shortest and longest length in seconds.
-_UNITS = {
-    "second": (1, 1), "minute": (60, 60), "hour": (3600, 3600), "day": (_DAY, _DAY), "week": (7 * _DAY, 7 * _DAY),
-    "month": (28 * _DAY, 31 * _DAY), "year": (365 * _DAY, 366 * _DAY),
-}  # fmt: skip
-_LONGEST = 200 * 366 * _DAY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,23 +187,6 @@ def username_in(url: str) -> str:
     """Return whose profile a link leads to, or the empty string."""
     found = _PROFILE.match(url)
     return found[1] if found else ""
-
-
-def when(ago: str, captured_at: datetime) -> tuple[datetime, datetime] | None:
-    """Return (earliest, latest) of "4 days ago": more than 4 and not yet 5 days before the capture.
-
-    The page rounds down, so the interval is one unit wide; months and years take their shortest and longest length.
-    """
-    if _NOW.match(ago):
-        return captured_at - timedelta(minutes=1), captured_at
-    found = _AGO.match(ago)
-    if not found:
-        return None
-    number = int(found[1] or 1)
-    shortest, longest = _UNITS[found[2].lower()]
-    if (number + 1) * longest > _LONGEST:
-        return None
-    return captured_at - timedelta(seconds=(number + 1) * longest), captured_at - timedelta(seconds=number * shortest)
 
 
 def _shown(wrapper: LexborNode) -> Shown:

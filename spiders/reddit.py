@@ -103,6 +103,8 @@ class RedditSpider(PageSpider):
             yield self._listing(f"{place}/comments", "comments.json?sort=new", None)
         else:
             yield self._listing(f"{place}/new", "new.json", None)
+        if place.startswith("/r/") and Window.of(seed):  # what was said in it below what is older
+            yield self._listing(f"{place}/comments", "comments.json", None)
 
     # Listings
 
@@ -174,7 +176,9 @@ class RedditSpider(PageSpider):
         found = list(items.shown(html))
         for data in found:
             yield from self._thing(data, response)
-        if target := absolute(response.url, items.next_page(html)):
+        window = Window.of(self.seed)
+        is_early = bool(found) and all(window.is_before(instant(data["created_utc"])) for data in found)
+        if (target := absolute(response.url, items.next_page(html))) and not is_early:
             following = self.fetch(
                 target, lane=LISTINGS, parent=response, callback=self.parse_old, cursor=cursor,
                 sweep=True,
@@ -253,7 +257,8 @@ class RedditSpider(PageSpider):
             yield from self._writer(writer, response)
         is_old = (response.fetch.callback or "").startswith("parse_old")
         if is_comment:
-            if response.fetch.callback == "parse_listing" and (shown := items.link(data)):
+            is_theirs = _place(self.seed.url)[0].startswith("/user/")
+            if is_theirs and response.fetch.callback == "parse_listing" and (shown := items.link(data)):
                 yield self._old(shown, response, self.parse_page, day(when))
             return
         if shown := items.link(data):

@@ -5,8 +5,9 @@ A thing whose time nobody knows is inside: leaving out what belongs is worse tha
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,16 @@ if TYPE_CHECKING:
 
 #: Numbers from here on are milliseconds: as seconds they would be beyond the year 5000.
 _MILLISECONDS = 1e11
+_AGO = re.compile(r"^\s*(?:(\d{1,6})|an?)\s+(second|minute|hour|day|week|month|year)s?\s+ago\s*$", re.IGNORECASE)
+_NOW = re.compile(r"^\s*(?:just\s+now|now|a\s+few\s+seconds\s+ago|moments?\s+ago)\s*$", re.IGNORECASE)
+
+_DAY = 86400
+#: Unit → its shortest and longest length in seconds.
+_UNITS = {
+    "second": (1, 1), "minute": (60, 60), "hour": (3600, 3600), "day": (_DAY, _DAY), "week": (7 * _DAY, 7 * _DAY),
+    "month": (28 * _DAY, 31 * _DAY), "year": (365 * _DAY, 366 * _DAY),
+}  # fmt: skip
+_LONGEST = 200 * 366 * _DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +98,20 @@ def span(when: datetime | None) -> tuple[str, str] | None:
 def day(when: datetime | None) -> str | None:
     """Return the day of a moment, as a fetch carries it."""
     return when.date().isoformat() if when else None
+
+
+def ago(said: str, captured_at: datetime) -> tuple[datetime, datetime] | None:
+    """Return (earliest, latest) of "4 days ago": more than 4 and not yet 5 days before the capture.
+
+    The page rounds down, so the interval is one unit wide; months and years take their shortest and longest length.
+    """
+    if _NOW.match(said):
+        return captured_at - timedelta(minutes=1), captured_at
+    found = _AGO.match(said)
+    if not found:
+        return None
+    number = int(found[1] or 1)
+    shortest, longest = _UNITS[found[2].lower()]
+    if (number + 1) * longest > _LONGEST:
+        return None
+    return captured_at - timedelta(seconds=(number + 1) * longest), captured_at - timedelta(seconds=number * shortest)

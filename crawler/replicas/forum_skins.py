@@ -46,8 +46,8 @@ class Skin:
     edited: str = ""
     attached: str = '<div class="attachments"><a href="{url}">bird.jpg</a></div>'
     person: str = "<h1>{name}</h1>"
-    #: How times read: ISO 8601, or words.
-    has_words: bool = False
+    #: How times read, as ``strftime`` has it; ISO 8601 where nothing is said.
+    time: str = ""
 
 
 SKINS = {
@@ -120,14 +120,15 @@ SKINS = {
         "<dd>{members}</dd></dl></div>",
         forum='<li id="forum{id}" class="forumbit_post"><h2 class="forumtitle"><a href="{url}">{name}</a></h2></li>',
         row='<li class="threadbit {pinned}{moved}" id="thread_{id}"><h3 class="threadtitle"><a class="title" href="{url}" '
-        'id="thread_title_{id}">{title}</a></h3>{parts}<dl class="threadlastpost"><dd>10-11-2012</dd></dl></li>',
+        'id="thread_title_{id}">{title}</a></h3><div class="threadmeta"><span class="label">Started by Heron, {began}</span></div>{parts}<dl class="threadlastpost">'
+        '<dd>{last}</dd></dl></li>',
         pinned="sticky", moved="moved",
         post='<li class="postbitlegacy postbitim postcontainer" id="post_{id}"><div class="posthead"><span class="postdate">'
-        '<span class="date">10-11-2012, 10:12 AM</span></span></div><div class="userinfo"><a class="username offline" '
+        '<span class="date">{when}</span></span></div><div class="userinfo"><a class="username offline" '
         'href="{member}"><strong>{name}</strong></a><a class="postuseravatar" href="{member}"><img src="{avatar}"></a></div>'
         '<div class="postbody"><div id="post_message_{id}"><blockquote class="postcontent restore">{text}</blockquote></div>'
         '{files}{edited}</div></li>',
-        edited='<blockquote class="lastedited">Last edited by Heron; 10-11-2012</blockquote>',
+        edited='<blockquote class="lastedited">Last edited by Heron; {when}</blockquote>', time="%m-%d-%Y, %I:%M %p",
         person='<div id="userinfo"><span class="member_username">{name}</span></div>',
     ),
     "vbulletin5": Skin(
@@ -172,7 +173,7 @@ SKINS = {
         'class="keyinfo"><h5 id="subject_{id}"><a href="{permalink}">Re</a></h5><div class="smalltext">&#171; on: {when} '
         '&#187;</div></div><div class="post"><div class="inner" id="msg_{id}">{text}</div></div>{files}'
         '<div class="modified">{edited}</div></div></div></div>',
-        edited="<em>Last Edit: {when} by Heron</em>", has_words=True,
+        edited="<em>Last Edit: {when} by Heron</em>", time="%B %d, %Y, %I:%M:%S %p",
         person='<div id="basicinfo"><h4>{name}</h4></div><img class="avatar" src="{avatar}">',
     ),
     "invision": Skin(

@@ -107,6 +107,10 @@ class ForumSite(PlatformSite):
             self._enter(board)
         wrote = {post.by for board in self._all() for one in board.threads if one.is_public for post in one.posts}
         for member in self.members:  # whoever wrote nothing is met in the list of members alone
+            has_face = self.skin.members[0] and "nomembers" not in self.trap and "{avatar}" in self.skin.person
+            if member in wrote or has_face:
+                self.file(member.avatar, jpeg(member.avatar), "image/jpeg")
+                self.books.file("avatar", member.avatar, jpeg(member.avatar))
             if "nomembers" not in self.trap and (self.skin.members[0] or member in wrote):
                 identity = member.name if self.engine == "flaskbb" else member.id
                 self.books.add("account", identity, member.url, item="Account")
@@ -180,9 +184,6 @@ class ForumSite(PlatformSite):
                 thumb = self.file(f"{url}.thumb.jpg", jpeg(f"{url}/small"), "image/jpeg")
                 self.books.file("thumb", thumb, jpeg(f"{url}/small"))
             self.books.file("file", url, jpeg(url), public=not closed)
-        if is_public and made.by.avatar not in self._files:
-            self.file(by.avatar, jpeg(by.avatar), "image/jpeg")
-            self.books.file("avatar", by.avatar, jpeg(by.avatar))
         return made
 
     def _enter(self, board: Board) -> None:
@@ -320,8 +321,8 @@ class ForumSite(PlatformSite):
                     url=self._link(self._address(skin.thread[0], one.id, slug, 1, POSTS)),
                     parts=f'<a href="{self._link(parts)}">{last}</a>' if last > 1 else "", first=one.posts[0].id,
                     pinned=skin.pinned if one.is_pinned else "", moved=skin.moved if has_gone else "",
-                    hidden=skin.unapproved if one.is_unapproved else "", **_times("began", one.posts[0].at),
-                    **_times("last", one.last, has_words=skin.has_words),
+                    hidden=skin.unapproved if one.is_unapproved else "", **_times("began", one.posts[0].at, skin.time),
+                    **_times("last", one.last, skin.time),
                 )
             )  # fmt: skip
         pager = self._pager((skin.board[0], skin.board[1]), board.id, board.name, page, len(rows), THREADS)
@@ -341,11 +342,11 @@ class ForumSite(PlatformSite):
     def _post_html(self, post: Post, thread: Thread, slug: str, page: int, hidden: str) -> str:
         skin = self.skin
         here = self._address(skin.thread[page > 1], thread.id, slug, page, POSTS)
-        when = _times("when", post.at, has_words=skin.has_words)
+        when = _times("when", post.at, skin.time)
         return skin.post.format(
             id=post.id, name=post.by.name, member=self._link(post.by.url), member_id=post.by.id,
             avatar=self._link(post.by.avatar), hidden=hidden, permalink=f"{self._link(here)}#{post.id}",
-            text=post.text + (skin.deleted if post.is_deleted else ""), words=_words(post.at),
+            text=post.text + (skin.deleted if post.is_deleted else ""), words=f"{post.at:%B %d, %Y, %I:%M:%S %p}",
             files="".join(skin.attached.format(url=self._link(one)) for one in post.files),
             edited=skin.edited.format(**when) if post.is_edited else "", **when,
         )  # fmt: skip
@@ -359,13 +360,8 @@ class ForumSite(PlatformSite):
         return self._page("Members", body + self._pager(self.skin.members, 0, "", page, len(self.members), MEMBERS))
 
 
-def _times(name: str, at: datetime, *, has_words: bool = False) -> dict[str, str]:
-    said = _words(at) if has_words else at.isoformat()
-    return {name: said, f"{name}_ms": str(int(at.timestamp() * 1000))}
-
-
-def _words(at: datetime) -> str:
-    return f"{at:%B} {at.day}, {at.year}, {at:%I:%M:%S %p}"
+def _times(name: str, at: datetime, written: str) -> dict[str, str]:
+    return {name: at.strftime(written) if written else at.isoformat(), f"{name}_ms": str(int(at.timestamp() * 1000))}
 
 
 if __name__ == "__main__":

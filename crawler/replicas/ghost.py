@@ -247,7 +247,11 @@ class GhostSite(PlatformSite):
             inner = "".join(f"<sitemap><loc>{here}/sitemap-{part}.xml</loc></sitemap>" for part in parts)
             body = f"<sitemapindex {kind}>{inner}</sitemapindex>"
         else:
-            inner = "".join(f"<url><loc>{here}{path}</loc></url>" for path in parts.get(name, ()))
+            changed = {f"/{one.slug}/": one.at.isoformat() for one in self._writings}
+            inner = "".join(
+                f"<url><loc>{here}{path}</loc>{f'<lastmod>{changed[path]}</lastmod>' if path in changed else ''}</url>"
+                for path in parts.get(name, ())
+            )
             body = f"<urlset {kind}>{inner}</urlset>"
         return Answer(
             200, f'<?xml version="1.0" encoding="utf-8"?>{body}'.encode(), "text/xml; charset=utf-8", varies=True

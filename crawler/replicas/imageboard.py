@@ -205,9 +205,13 @@ class ImageboardSite(PlatformSite):
         start = (int(number or 1) - 1) * _PAGE
         if not mine[start : start + _PAGE]:
             return self.missing(request)
-        links = [self._page(one) for one in mine[start : start + _PAGE]]
-        links += [f"/{board}/{n + 1}.html" if n else f"/{board}/" for n in range(-(-len(mine) // _PAGE))]
-        return self._html(board, "".join(f'<a href="{link}">{link}</a>\n' for link in links))
+        shown = "".join(
+            f'<div class="thread" id="thread_{one.no}"><a href="{self._page(one)}">then</a><time datetime='
+            f'"{_iso(one.posts[0].at)}">a</time><time datetime="{_iso(one.changed)}">b</time></div>\n'
+            for one in mine[start : start + _PAGE]
+        )
+        links = [f"/{board}/{n + 1}.html" if n else f"/{board}/" for n in range(-(-len(mine) // _PAGE))]
+        return self._html(board, shown + "".join(f'<a href="{link}">{link}</a>\n' for link in links))
 
     @route(rf"/{_LOCKED}/.*")
     def locked(self, request: Request) -> Answer:

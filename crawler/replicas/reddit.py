@@ -7,7 +7,7 @@ a file of its own; removed and deleted things stay as shells; JSON may be closed
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -242,6 +242,20 @@ class RedditSite(PlatformSite):
         listed = self._posts[::-1] if order == "new" else sorted(self._posts, key=lambda one: one.id[::-1])
         return self._listed([self._post(one) for one in listed[:_END]], asked)
 
+    @route(r"/r/tea/comments\.json")
+    def said(self, request: Request) -> Answer:
+        told = sorted(self._said(), key=lambda one: one[0].at, reverse=True)
+        return self._listed([self._comment(*one) for one in told[:_END]], query(request))
+
+    @route(r"/r/tea/comments/")
+    def old_said(self, request: Request) -> Answer:
+        told = sorted(self._said(), key=lambda one: one[0].at, reverse=True)
+        listed = [(f"t1_{one.id}", self._old_comments([replace(one, below=[])], post, 0)) for one, post in told[:_END]]
+        return self._page("tea", self._old_listed("/r/tea/comments/", listed, query(request)))
+
+    def _said(self) -> list[tuple[Comment, Post]]:
+        return [(one, post) for post in self._posts if post.is_public for one in _all(post.below)]
+
     @route(r"/user/(\w+)/(submitted|comments)\.json")
     def written(self, request: Request, name: str, kind: str) -> Answer:
         posts = [self._post(one) for one in self._posts[::-1] if one.author == name]
@@ -276,16 +290,20 @@ class RedditSite(PlatformSite):
 
     @route(r"/r/tea/new/")
     def old(self, request: Request) -> Answer:
-        asked, listed = query(request), self._posts[::-1][:_END]
-        names = [f"t3_{one.id}" for one in listed]
+        listed = [(f"t3_{one.id}", self._old_post(one)) for one in self._posts[::-1][:_END]]
+        body = '<div class="thing link" data-fullname="t3_zz" data-permalink="/r/x/comments/zz/" data-promoted="true"></div>'
+        return self._page("tea", body + self._old_listed("/r/tea/new/", listed, query(request)))
+
+    def _old_listed(self, path: str, listed: list[tuple[str, str]], asked: dict[str, str]) -> str:
+        """Return a page of a listing of (name, markup), and the way to the next."""
+        names = [name for name, _ in listed]
         start = names.index(asked["after"]) + 1 if asked.get("after") in names else 0
         page = listed[start : start + min(whole(asked.get("limit"), 25), _PAGE)]
-        body = '<div class="thing link" data-fullname="t3_zz" data-permalink="/r/x/comments/zz/" data-promoted="true"></div>'
-        body += "".join(map(self._old_post, page))
+        body = "".join(markup for _, markup in page)
         if start + len(page) < len(listed):
-            target = f"https://{_OLD}/r/tea/new/?limit={_PAGE}&amp;count={start}&amp;after=t3_{page[-1].id}"
+            target = f"https://{_OLD}{path}?limit={_PAGE}&amp;count={start}&amp;after={page[-1][0]}"
             body += f'<span class="next-button"><a href="{target}" rel="nofollow next">next</a></span>'
-        return self._page("tea", body)
+        return body
 
     @route(r"/r/tea/comments/(\w+)/\w+/|/comments/(\w+)/_/(\w+)/")
     def old_thread(self, request: Request, whole_of: str | None, part_of: str | None, comment: str | None) -> Answer:

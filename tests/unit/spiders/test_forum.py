@@ -13,6 +13,7 @@ from crawler.model import Account, Fetch, Media, Post, Seed, Standing, Verdict
 from crawler.replicas.forum_skins import SKINS
 from crawler.replicas.forums import START, ForumSite
 from crawler.replicas.kit import PRIVATE
+from spiders import forum_times
 from spiders.detect import recognise
 from spiders.forum import ForumSpider
 from spiders.forum_engines import PHPBB, VBULLETIN, XENFORO, clean
@@ -255,6 +256,7 @@ OLD_XENFORO = """<html id="XenForo" class="Public"><head><base href="http://site
 <ol><li id="post-70" class="message" data-author="Otter"><div class="userText"><a href="members/otter.3/" class="username">Otter
 </a></div><div class="messageContent"><blockquote class="messageText">Tea &amp; soup<br>at five</blockquote></div>
 <a class="datePermalink" href="posts/70/"><span class="DateTime" title="May 13, 2014 at 4:53 PM">x</span></a></li></ol></body></html>"""
+NOW = datetime(2021, 1, 10, 12, tzinfo=START.tzinfo)
 OLD_VBULLETIN = """<html><head><meta name="generator" content="vBulletin 3.8.7" /></head><body><table>
 <tr><td class="alt1" id="td_threadtitle_7"><a href="showthread.php?s=00112233445566778899aabbccddeeff&amp;t=7"
 id="thread_title_7">Herons</a></td></tr></table>
@@ -264,17 +266,39 @@ href="member.php?s=00112233445566778899aabbccddeeff&amp;u=3">Otter</a></td><td><
 
 
 def test_older_engines_of_a_family_are_read() -> None:
-    shown = Shown(OLD_XENFORO, f"{HOME}/threads/herons.7/", XENFORO)
+    shown = Shown(OLD_XENFORO, f"{HOME}/threads/herons.7/", XENFORO, NOW)
     row, said = next(shown.rows()), next(shown.posts())
     assert (row.id, row.url, row.last) == ("7", f"{HOME}/threads/herons.7/", f"{HOME}/threads/herons.7/page-3")
     assert (said.id, said.author, said.author_id, said.text) == ("70", "Otter", "3", "Tea & soup\nat five")
     assert said.when is not None
     assert said.when.earliest < datetime(2014, 5, 13, 16, 53, tzinfo=START.tzinfo) < said.when.latest
-    shown = Shown(OLD_VBULLETIN, f"{HOME}/showthread.php?t=7", VBULLETIN)
+    shown = Shown(OLD_VBULLETIN, f"{HOME}/showthread.php?t=7", VBULLETIN, NOW)
     row, said = next(shown.rows()), next(shown.posts())
     assert (row.id, row.url) == ("7", f"{HOME}/showthread.php?t=7")
-    assert (said.id, said.author, said.author_id, said.text, said.when) == ("70", "Otter", "3", "Tea", None)
+    assert (said.id, said.author, said.author_id, said.text) == ("70", "Otter", "3", "Tea")
     assert shown.part(VBULLETIN.thread) == f"{HOME}/showthread.php?t=7&page=2"
+
+
+@pytest.mark.parametrize(
+    ("said", "earliest", "latest"),
+    [
+        ("13-02-2010, 03:04 PM", "2010-02-13 01:04", "2010-02-14 05:04"),
+        ("2010.02.03", "2010-02-02 10:00", "2010-02-04 14:00"),
+        ("01-02-2010 at 15:04", "2010-01-02 01:04", "2010-02-02 05:04"),  # of January, or of February
+        ("05/01/2021 12:00", "2021-01-04 22:00", "2021-01-06 02:00"),  # May is yet to come
+        ("Yesterday, 01:00 AM", "2021-01-07 11:00", "2021-01-10 15:00"),
+        ("3 hours ago", "2021-01-10 08:00", "2021-01-10 09:00"),
+    ],
+)
+def test_times_that_may_mean_several_are_as_wide_as_all_of_them(said: str, earliest: str, latest: str) -> None:
+    found = forum_times.written(said, NOW)
+    assert found is not None
+    assert (f"{found.earliest:%Y-%m-%d %H:%M}", f"{found.latest:%Y-%m-%d %H:%M}") == (earliest, latest)
+
+
+@pytest.mark.parametrize("said", ["31-31-2010", "1.2.3", "99-99-9999", "Re: 12", "0000-00-00", "Today is fine 2010"])
+def test_what_is_no_time_is_none(said: str) -> None:
+    assert (forum_times.written(said, NOW) is None) == ("Today" not in said)
 
 
 def test_pages_within_pages_are_read_quickly() -> None:
@@ -282,7 +306,7 @@ def test_pages_within_pages_are_read_quickly() -> None:
     for part in ("<div class='post' id='p{0}'><p class=author><a class=username href='x'>", "<ul class=topics><li class=row>",
                  "<li class=row><dl class=topic_read><a class=topictitle href='/viewtopic.php?t={0}'>x</a>"):  # fmt: skip
         nested = "".join(part.format(number) for number in range(5000))
-        shown = Shown(nested, f"{HOME}/viewtopic.php?t=1", PHPBB)
+        shown = Shown(nested, f"{HOME}/viewtopic.php?t=1", PHPBB, NOW)
         assert len(list(shown.posts())) <= 1000
         assert len(list(shown.rows())) <= 1000
     assert process_time() - before < 10

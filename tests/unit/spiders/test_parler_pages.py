@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spiders.parler_pages import PostPage, ProfilePage, post_page, profile_page, username_in, when
+from spiders.parler_pages import PostPage, ProfilePage, post_page, profile_page, username_in
+from spiders.window import ago
 from tests.unit.spiders import parler_html as html
 
 OWN = html.card("quietheron_7", "Quiet Heron", "soup")
@@ -146,7 +147,7 @@ NOW = datetime(2021, 1, 10, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("ago", "latest", "earliest"),
+    ("said", "latest", "earliest"),
     [
         ("just now", timedelta(0), timedelta(minutes=1)),
         ("1 second ago", timedelta(seconds=1), timedelta(seconds=2)),
@@ -158,15 +159,15 @@ NOW = datetime(2021, 1, 10, 12, tzinfo=UTC)
         ("2 years ago", timedelta(days=730), timedelta(days=3 * 366)),
     ],
 )
-def test_a_relative_time_is_an_interval(ago: str, latest: timedelta, earliest: timedelta) -> None:
-    assert when(ago, NOW) == (NOW - earliest, NOW - latest)
+def test_a_relative_time_is_an_interval(said: str, latest: timedelta, earliest: timedelta) -> None:
+    assert ago(said, NOW) == (NOW - earliest, NOW - latest)
 
 
 @pytest.mark.parametrize(
-    "ago", ["", "yesterday", "4 days", "999999 years ago", "-1 days ago", "4 days ago!", "4 fortnights ago"]
+    "said", ["", "yesterday", "4 days", "999999 years ago", "-1 days ago", "4 days ago!", "4 fortnights ago"]
 )
-def test_a_time_that_says_nothing(ago: str) -> None:
-    assert when(ago, NOW) is None
+def test_a_time_that_says_nothing(said: str) -> None:
+    assert ago(said, NOW) is None
 
 
 @pytest.mark.parametrize(
