@@ -29,7 +29,7 @@ BADGES = (
 #: Characters of a page to be made into a tree, and the steps that may take: see ``_tree``.
 MAX_PAGE, MAX_STEPS = 8 << 20, 2_000_000_000
 #: Elements that a parser opens again wherever they were left open, and of which nothing here is read.
-_FORMATTING = re.compile(r"<(/?)(?=(?:b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)[\s>/])", re.IGNORECASE)
+_FORMATTING = re.compile(r"<(/?)(?=[bisu][\s>/]|(?:big|code|em|font|nobr|small|strike|strong|tt)[\s>/])", re.IGNORECASE)
 _BLANKS, _SPACES = re.compile(r"[ \t\r\n\f]+"), re.compile(r" {2,}")
 _PROFILE = re.compile(rf"^(?:https?://parler\.com)?/profile/({USERNAME})(?:/posts)?/?$")
 _POST_PATH = re.compile(rf"/post/({HEX})$")
@@ -338,8 +338,10 @@ def _count(node: LexborNode | None) -> str:
 
 def _text(node: LexborNode | None) -> str:
     """Return what a reader sees: white space collapsed as a browser does, one line per ``<br>``."""
-    if node is None:
+    if node is None or (first := node.child) is None:
         return ""
+    if first.next is None and first.tag == "-text":
+        return _BLANKS.sub(" ", first.text_content or "").strip()
     parts = []
     for part in node.traverse(include_text=True):
         if part.tag == "br":
