@@ -74,8 +74,9 @@ class Page:
         raise AssertionError(f"{script} did not come true; {self.said}")
 
     async def click(self, selector: str) -> None:
-        """Press and let go where the middle of an element is, as a hand does."""
+        """Press and let go where the middle of an element is, once it is there, as a hand does."""
         quoted = json.dumps(selector)
+        await self.until(f"document.querySelector({quoted})?.disabled === false")
         await self.run(f"document.querySelector({quoted}).scrollIntoView({{block: 'center'}})")
         at = await self.run(
             f"(r => ({{x: r.x + r.width / 2, y: r.y + r.height / 2}}))(document.querySelector({quoted}).getBoundingClientRect())"

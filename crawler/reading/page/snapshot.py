@@ -27,11 +27,12 @@ if TYPE_CHECKING:
     from crawler.control import Steering
     from crawler.frontier.interface import Host, Stats, Swept
     from crawler.frontier.reader import FrontierReader
+    from crawler.warc.lookup import Line
 
 #: Hosts, and fetches in trouble for one reason, that are named.
 MOST_HOSTS, MOST_TROUBLES = 100, 3
-#: Indexes of attempts in which evidence is looked for.
-MOST_INDEXES = 8
+#: Indexes in which evidence is looked for.
+MOST_INDEXES = 16
 #: Characters of a stranger's text.
 LONGEST = 300
 
@@ -76,7 +77,7 @@ def snapshot(
 
 
 class Evidence:
-    """Where the last answers stand that settled nothing: in the newest indexes of attempts, looked up once."""
+    """Where the last answers stand to what went wrong: looked up in the newest indexes, once."""
 
     def __init__(self, collection: Collection) -> None:
         self._folder = collection.indexes
@@ -85,7 +86,7 @@ class Evidence:
 
     def of(self, url: str) -> str:
         """Return segment and offset of the last answer to a URL; empty where there is none in a sealed segment."""
-        indexes = sorted(path for path in self._folder.glob("*.cdxj") if class_of(path.name) == SegmentClass.ATTEMPTS)
+        indexes = sorted(path for path in self._folder.glob("*.cdxj") if class_of(path.name) != SegmentClass.RESTRICTED)
         if indexes[-MOST_INDEXES:] != self._indexes:
             self._indexes = indexes[-MOST_INDEXES:]
             self._known.clear()
@@ -94,11 +95,12 @@ class Evidence:
         return self._known[url]
 
     def _found(self, url: str) -> str:
-        for index in reversed(self._indexes):
+        found: list[Line] = []
+        for index in self._indexes:
             with suppress(OutlastError, OSError, ValueError):
-                if lines := list(captures(index, url)):
-                    return f"{lines[-1].segment}:{lines[-1].offset}"
-        return ""
+                found += captures(index, url)
+        last = max(found, key=lambda line: line.stamp, default=None)
+        return f"{last.segment}:{last.offset}" if last else ""
 
 
 def hosts(frontier: FrontierReader, orders: Steering, now: float) -> list[dict[str, Any]]:
