@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     from crawler.collection import Collection
     from crawler.reading.shelf import Remote
 
@@ -30,6 +32,7 @@ FORMATS: Mapping[str, tuple[str, str]] = {
         "the collection as a bag (BagIt 1.0, RFC 8493), linked where the disk allows",
     ),
     "parquet": ("crawler.reading.parquet:parquet", "a directory of Parquet files (outlast[parquet])"),
+    "wacz": ("crawler.reading.wacz:wacz", "a WACZ file for replay, or with --split a directory of them"),
 }
 
 
@@ -47,6 +50,10 @@ class Order:
     jobs: int | None = None
     #: Reads what is no longer on this machine.
     remote: Remote | None = None
+    #: Bytes of each WACZ of several; one where None.
+    split: int | None = None
+    #: Signs a WACZ.
+    key: Ed25519PrivateKey | None = None
     #: Hears how far it is.
     say: Callable[[str], object] = field(default=lambda _: None)
 
@@ -58,6 +65,8 @@ class Written:
     path: Path
     #: Rows in it, or records; None where that means nothing.
     rows: int | None = None
+    #: Bytes of it, where it is a stream and no file.
+    bytes: int | None = None
     #: What people should know: pages that could not be read, segments that are elsewhere.
     lacks: tuple[str, ...] = ()
 
