@@ -14,7 +14,6 @@
       manifest.jsonl           one hash-chained line a sealed segment
       evidence/                signed statements of all this, and time-stamps of the manifest's head
       dataset.sqlite           what the WARCs say, as tables; made anew from them at any time (dataset.lock: by one run)
-      dataset.sqlite           what the WARCs say, as tables; made anew from them at any time
       replay/                  replay index and list of pages; made anew from the WARCs at any time
       spool/                   big bodies on their way into a record; swept at every start
       logs/crawl.log           what happened, for people
