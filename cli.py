@@ -26,6 +26,8 @@ COMMANDS = {
     "search": ("search", "Find posts by their words."),
     "cat": ("cat", "Show one post, or the bytes of a file or record."),
     "replay": ("replay", "Open an archive in the browser, offline."),
+    "report": ("report", "Write what is held and what is not as one HTML file."),
+    "browse": ("browse", "Read the posts, threads, accounts and media in a browser."),
     "export": ("export", "Write what is held as WACZ, or as tables: JSON lines, CSV, SQLite, Parquet."),
     "push": ("push", "Copy a collection to S3-compatible places, and prove the copies."),
     "pull": ("pull", "Fetch a collection back from where it was pushed."),

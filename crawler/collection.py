@@ -15,6 +15,7 @@
       evidence/                signed statements of all this, and time-stamps of the manifest's head
       dataset.sqlite           what the WARCs say, as tables; made anew from them at any time (dataset.lock: by one run)
       replay/                  replay index and list of pages; made anew from the WARCs at any time
+      report.html              what is held and what is not, for people
       spool/                   big bodies on their way into a record; swept at every start
       logs/crawl.log           what happened, for people
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,7 +19,8 @@ import click
 from crawler.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import threading
+    from collections.abc import Callable, Iterator
 
 #: What joins the parts of an emoji, and letters of some scripts; harmless, though no letter.
 _JOINERS = "\u200c\u200d"
@@ -106,6 +108,21 @@ def _default_config() -> Path:
 def is_terminal() -> bool:
     """Say whether progress bars make sense."""
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+@contextmanager
+def until_told() -> Iterator[threading.Event]:
+    """Yield what is set by Ctrl-C and SIGTERM, which are how a server of ours ends."""
+    import signal  # noqa: PLC0415 - not for --help
+    import threading  # noqa: PLC0415
+
+    told = threading.Event()
+    before = {number: signal.signal(number, lambda *_: told.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield told
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def size(count: float) -> str:

@@ -62,6 +62,8 @@ def demo(platform: str, posts: int, into: str | None, **options: Any) -> int:
     shown = _shown(root)
     console.say("\nWhat next:")
     console.say(f"  archive status {shown}       what is held, what is missing")
+    console.say(f"  archive browse {shown}       read it in a browser")
+    console.say(f"  archive report {shown}       all of that as one page")
     console.say(f"  archive verify {shown}       prove it again, any time")
     console.say(f"  ls {shown}/warcs             WARC/1.1 files for any replay tool")
     console.say("  archive crawl example.org       the real thing")

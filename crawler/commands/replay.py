@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import re
-import signal
 import subprocess
-import threading
 import webbrowser
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from crawler.commands.console import Console, common, console_from, instant, printable
+from crawler.commands.console import Console, common, console_from, instant, printable, until_told
 from crawler.errors import UsageError
 from crawler.reading.replay import ENGINES, NotInstalled, Shown, Wish, engine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     from crawler.reading.replay.holding import Holding
@@ -47,7 +44,7 @@ def replay(
     console = console_from(options)
     stamp = re.sub(r"\D", "", instant(at, "--at") or "")[:14]
     wish = Wish(url=url, at=stamp, port=port, viewer=Path(viewer) if viewer else None)
-    with ExitStack() as stack, _until_told() as told:
+    with ExitStack() as stack, until_told() as told:
         holding = stack.enter_context(_opened(Path(archive), console))
         for lack in holding.lacks:
             console.say(f"  {lack}")
@@ -101,15 +98,3 @@ def _browse(stack: ExitStack, shown: Shown) -> subprocess.Popen[bytes] | None:
     stack.callback(process.wait)
     stack.callback(process.terminate)
     return process
-
-
-@contextmanager
-def _until_told() -> Iterator[threading.Event]:
-    """Yield what is set by Ctrl-C and SIGTERM, which are how this ends."""
-    told = threading.Event()
-    before = {number: signal.signal(number, lambda *_: told.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield told
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

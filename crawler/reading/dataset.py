@@ -168,9 +168,10 @@ class Dataset:
             db.execute("PRAGMA cache_size = -65536")
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")
-            with db:
-                db.execute("BEGIN IMMEDIATE")
-                _make(db)
+            if not _is_made(db):  # who only reads waits for nobody who writes
+                with db:
+                    db.execute("BEGIN IMMEDIATE")
+                    _make(db)
         except sqlite3.OperationalError as e:
             raise UsageError(f"{self.path} cannot be written: {e}.") from e
         except sqlite3.DatabaseError as e:
@@ -213,13 +214,30 @@ def reader_of(collection: Collection) -> str:
     return told.hexdigest()[:32]
 
 
+def _is_made(db: sqlite3.Connection) -> bool:
+    """Say whether the tables are of this version, and the views these ones."""
+    return _is_known(db) and _views_of(db) == _told(_script("views.sql"))
+
+
+def _is_known(db: sqlite3.Connection) -> bool:
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    return version == SCHEMA
+
+
+def _views_of(db: sqlite3.Connection) -> str:
+    found = db.execute("SELECT value FROM meta WHERE name = 'views'").fetchone()
+    return found[0] if found else ""
+
+
+def _told(script: str) -> str:
+    return hashlib.sha256(script.encode()).hexdigest()
+
+
 def _make(db: sqlite3.Connection) -> None:
     """Make the tables anew where they are of another version, the views where they are other ones."""
-    views = _script("views.sql")
-    told = hashlib.sha256(views.encode()).hexdigest()
-    is_known = db.execute("PRAGMA user_version").fetchone()[0] == SCHEMA
-    if is_known and db.execute("SELECT value FROM meta WHERE name = 'views'").fetchone()[0] == told:
+    if _is_made(db):  # another run was quicker
         return
+    views, is_known = _script("views.sql"), _is_known(db)
     for kind in ("view",) if is_known else ("view", "trigger", "table"):
         for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = ?", (kind,)).fetchall():
             if not name.startswith(("sqlite_", "post_text_")):
@@ -227,7 +245,7 @@ def _make(db: sqlite3.Connection) -> None:
     for script in (views,) if is_known else (_script("dataset.sql"), views):
         for statement in _statements(script):
             db.execute(statement)
-    db.execute("INSERT OR REPLACE INTO meta VALUES ('views', ?)", (told,))
+    db.execute("INSERT OR REPLACE INTO meta VALUES ('views', ?)", (_told(views),))
     db.execute(f"PRAGMA user_version = {SCHEMA}")
 
 

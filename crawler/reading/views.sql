@@ -76,3 +76,6 @@ WHERE EXISTS (
     SELECT 1 FROM post AS other WHERE other.thing = one.thing AND other.rank = one.rank
     AND (other.last_seen, other.hash) > (one.last_seen, one.hash)
 );
+
+-- For those who read post by post, newest first; here, as the rows need not be read anew for it.
+CREATE INDEX IF NOT EXISTS post_time ON post (coalesce(created_from, ''), number);
