@@ -75,7 +75,7 @@ def _shown(stack: ExitStack, holding: Holding, wish: Wish, name: str) -> Shown:
             return stack.enter_context(show(holding, wish))
         except NotInstalled as e:
             lacks.append(str(e))
-    raise UsageError("\n".join(lacks))
+    raise UsageError("\n".join([*lacks, "archive browse shows what was posted with none of them."]))
 
 
 def _say(shown: Shown, console: Console, no_open: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crawler.reading.figures import HEIGHT, LEAST, MOST, WIDTH, Timeline, second, shares, strip
@@ -13,6 +13,7 @@ from crawler.reading.templating import between, harmless, oneline, size
 MOMENTS = st.integers(-(10**11), 2 * 10**11)
 
 
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])  # machines may be busy
 @given(st.lists(st.tuples(MOMENTS, st.sampled_from("ab"), st.integers(1, 9)), min_size=1, max_size=60))
 def test_all_that_is_counted_is_drawn(points: list[tuple[int, str, int]]) -> None:
     timeline = Timeline()
