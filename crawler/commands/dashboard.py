@@ -71,7 +71,7 @@ async def shown(
     board = Board(collection, Sources(copies=_Copies(collection).tally, **sources))
     with _noted(collection, f"{place}#token={token}", kept):
         async with serving(board, listener, token):
-            console.say(f"Live page: {place}#token={token}")
+            (console.say if kept else console.result)(f"Live page: {place}#token={token}")
             console.event("dashboard", url=place)
             if not _is_here(host):
                 console.say("Whoever reaches this address can read the page, unencrypted; orders want the token.")

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -62,7 +62,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def shown(place: Path) -> Iterator[tuple[Site, subprocess.Popen[str]]]:
     """Show a collection that nobody crawls."""
     with subprocess.Popen(
-        command("status", place, "--dashboard", "0"), text=True, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        command("status", place, "--dashboard", "0", "--json"), text=True, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
         env=environment(),
     ) as shell:  # fmt: skip
         assert shell.stderr is not None
@@ -154,6 +154,13 @@ def test_many_who_watch_are_bounded_and_a_port_that_is_taken_is_said(site: Any) 
         assert page.ask("/healthz")[0] == 200
         for one in watching:
             one.close()
+        idle = [socket.create_connection((host, int(port)), timeout=20) for _ in range(140)]
+        idle[-1].settimeout(5)
+        with suppress(ConnectionResetError):
+            assert idle[-1].recv(1) == b""
+        for one in idle:
+            one.close()
+        _wait(lambda: _is_well(page))
 
 
 def test_every_control_works_from_the_page_and_holds_over_a_kill(site: Any, tmp_path: Path) -> None:
@@ -214,6 +221,12 @@ def _page(place: Path, old: str = "") -> Site:
     path = place / "dashboard.url"
     _wait(lambda: path.exists() and path.read_text().endswith("\n") and not (old and old in path.read_text()))
     return Site(path.read_text().strip())
+
+
+def _is_well(page: Site) -> bool:
+    with suppress(OSError, http.client.HTTPException):
+        return page.ask("/healthz")[0] == 200
+    return False
 
 
 def _is_still(replica: Any) -> bool:

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("outlast.page")
 
-#: Who may follow events at once, and be answered at once in all; bytes of an order.
-MOST_WATCHING, MOST_ASKING, MOST_BYTES = 32, 64, 4096
+#: Who may be connected, follow events and be answered at once; bytes of an order.
+MOST_CONNECTED, MOST_WATCHING, MOST_ASKING, MOST_BYTES = 128, 32, 64, 4096
 #: Seconds that a reader may keep us waiting.
 PATIENCE = 10.0
 TOKEN_HEADER = "X-Outlast-Token"  # noqa: S105 - the header's name
@@ -158,6 +158,7 @@ class App:
             return _said(503, "Too many are watching.")
         self._watching += 1
         try:
+            await self._board.shot()  # what cannot be read is said before the stream begins
             return await self._follow(request)
         finally:
             self._watching -= 1
@@ -170,7 +171,11 @@ class App:
             while True:
                 is_last = self._board.closed.is_set()
                 kind = "event: end\n" if is_last else ""
-                said = f"{kind}data: {await self._board.text()}\n\n"
+                try:
+                    said = f"{kind}data: {await self._board.text()}\n\n"
+                except Exception as e:  # noqa: BLE001 - the stream has begun; who follows comes again, and is told
+                    log.warning("live page: the collection cannot be read: %s", e)
+                    break
                 await asyncio.wait_for(stream.write(said.encode()), PATIENCE)
                 if is_last:
                     break
@@ -233,19 +238,33 @@ def _is_address(host: str) -> bool:
     return True
 
 
+class _Turned(asyncio.Protocol):
+    """A connection too many: closed at once, before a byte of it is read."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
+
+
 @asynccontextmanager
 async def serving(board: Board, listener: socket.socket, token: str) -> AsyncIterator[None]:
     """Serve a board while this is open; at its end all who look see the last figures."""
     runner = web.AppRunner(
-        App(board, token).make(), access_log=None, handle_signals=False, keepalive_timeout=30,
-        shutdown_timeout=2,
+        App(board, token).make(), access_log=None, handle_signals=False, keepalive_timeout=30, shutdown_timeout=2,
     )  # fmt: skip
     await runner.setup()
+    server = runner.server
+    assert server is not None
+
+    def connected() -> asyncio.Protocol:
+        # The crawl needs its open files for itself.
+        return server() if len(server.connections) < MOST_CONNECTED else _Turned()
+
+    doors = await asyncio.get_running_loop().create_server(connected, sock=listener)
     try:
-        await web.SockSite(runner, listener).start()
         yield
         with suppress(Exception):  # what ends well needs no page
             await board.last()
     finally:
+        doors.close()
         await runner.cleanup()
         board.close()

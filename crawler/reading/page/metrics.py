@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     Sample = tuple[dict[str, str], float]
 
 STATES = ("done", "queued", "leased", "parked", "failed", "excluded")
-#: Hosts that get series of their own: requisites name any number of them.
-MOST_HOSTS = 20
+#: Hosts and reasons that get series of their own: strangers name any number of them.
+MOST_SERIES = 20
 
 #: name → (type, help)
 METRICS = {
@@ -77,7 +77,7 @@ def _samples(shot: dict[str, Any]) -> Iterator[tuple[str, dict[str, str], Any]]:
     for lane, states in shot["lanes"].items():
         for state, n in states.items():
             yield "outlast_lane_fetches", {"lane": lane, "state": state}, n
-    for host in shot["hosts"][:MOST_HOSTS]:
+    for host in shot["hosts"][:MOST_SERIES]:
         for state in ("queued", "leased", "done", "failed", "parked"):
             yield "outlast_host_fetches", {"origin": host["origin"], "state": state}, host[state]
         yield "outlast_host_wait_seconds", {"origin": host["origin"]}, host["wait"]
@@ -95,7 +95,7 @@ def _of_things(shot: dict[str, Any]) -> Iterator[tuple[str, dict[str, str], Any]
             yield "outlast_things", {"kind": kind, "standing": standing}, n
     for claim in shot["claims"]:
         yield "outlast_claimed", {"kind": claim["kind"], "counter": claim["counter"]}, claim["count"]
-    for reason, n in shot["reasons"].items():
+    for reason, n in list(shot["reasons"].items())[:MOST_SERIES]:
         yield "outlast_reason_fetches", {"reason": reason}, n
 
 

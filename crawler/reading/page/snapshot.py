@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Hosts, and fetches in trouble for one reason, that are named.
 MOST_HOSTS, MOST_TROUBLES = 100, 3
+#: Reasons and notes that are named.
+MOST_NAMED = 50
 #: Indexes in which evidence is looked for.
 MOST_INDEXES = 16
 #: Characters of a stranger's text.
@@ -60,7 +62,9 @@ def snapshot(
     open_now = collection.open_segments()
     return {
         **found,
-        "at": now, "blocked": stats.blocked, "unreadable": list(stats.unreadable), "segments": len(names),
+        # Strangers' words are in some of these, so there may be any number.
+        "reasons": dict(sorted(stats.reasons.items(), key=lambda one: -one[1])[:MOST_NAMED]),
+        "at": now, "blocked": stats.blocked, "unreadable": list(stats.unreadable[:MOST_NAMED]), "segments": len(names),
         "newest_segments": names[-5:][::-1],
         "open_segments": [
             {"name": path.name.removesuffix(OPEN_SUFFIX), "bytes": _size([path])} for path in open_now
@@ -71,7 +75,10 @@ def snapshot(
             for one in frontier.troubles(MOST_TROUBLES)
         ],
         "claims": [asdict(one) for one in frontier.claims()],
-        "notes": [{"text": note.text[:LONGEST], "url": note.url[:LONGEST], "times": n} for note, n in frontier.notes()],
+        "notes": [
+            {"text": note.text[:LONGEST], "url": note.url[:LONGEST], "times": n}
+            for note, n in frontier.notes()[:MOST_NAMED]
+        ],
         "disk": disk(collection.places),
     }  # fmt: skip
 
