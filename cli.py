@@ -41,6 +41,8 @@ COMMANDS = {
     "destinations": ("destinations", "Name places for copies, and see what each really does."),
     "verify": ("verify", "Prove that a collection or WARC file is whole."),
     "repair": ("repair", "Save what is whole of a damaged WARC file or collection."),
+    "takedown": ("takedown", "Withhold a post, account, URL or file from all that is shown."),
+    "quarantine": ("takedown", "Withhold every payload on a list of hashes."),
     "index": ("index", "Write one sorted index for other tools, CDXJ or CDX."),
     "demo": ("demo", "Crawl a replica of a dead platform on this machine."),
     "new": ("new", "Begin a spider of your own, with its replica and its test."),

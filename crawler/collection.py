@@ -11,6 +11,8 @@
       checkpoint.jsonl.gz      the work that was left, for a machine that never saw this one; coverage.json likewise
       damaged/                 segments that were found damaged, as they are; ``archive repair`` put them there
       dashboard.url            where a running crawl's live page is, for its owner alone; gone when it ends
+      withheld.jsonl           what was taken down, by whom and why; ``archive takedown`` and nothing else adds to it
+      withheld/                segments that were rewritten without it, until they are purged
       manifest.jsonl           one hash-chained line a sealed segment
       evidence/                signed statements of all this, and time-stamps of the manifest's head
       dataset.sqlite           what the WARCs say, as tables; made anew from them at any time (dataset.lock: by one run)

@@ -4,6 +4,7 @@ OutlastError                   1
 ├── UsageError                 2   what was typed cannot be done
 │   └── NotACollection         2   --into is a directory that is no collection of ours
 ├── NotHere                    3   what was asked for is not on this machine
+│   └── TakenDown              3   it may not be shown
 ├── CredentialsError           4
 ├── Locked                     5   another run holds the collection
 ├── Damaged                    6   verify found damage
@@ -40,6 +41,10 @@ class NotHere(OutlastError):
     """That is not on this machine; archive pull brings it back."""
 
     exit_code = 3
+
+
+class TakenDown(NotHere):
+    """That was taken down; archive takedown DIR --list says when and why."""
 
 
 class CredentialsError(OutlastError):

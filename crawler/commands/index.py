@@ -11,7 +11,10 @@ from crawler.commands.console import common, console_from
 from crawler.errors import NoCollection, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from crawler.warc.indexing import Digest, Format
+    from crawler.warc.reader import RawRecord
 
 #: Classes of segments that no replay should show: what settled nothing, and what is not for everybody.
 _LEFT_OUT = ("-attempts.warc.gz", "-restricted.warc.gz")
@@ -37,10 +40,11 @@ def index(path: Path, form: Format, digest: Digest, is_all: bool, output: str, *
     if output == "-" and console.json:
         raise UsageError("--json has standard output for itself; name a file with --output.")
     paths = _warcs(path, is_all=is_all)
+    hides = _hides(path)
     faults: list[str] = []
     count = 0
     with click.open_file(output, "wb") as out:
-        for line in indexing.index(paths, form, digest, damaged=faults.append):
+        for line in indexing.index(paths, form, digest, damaged=faults.append, hides=hides):
             out.write(line)
             count += not line.startswith(b" CDX")
     for fault in faults:
@@ -48,6 +52,17 @@ def index(path: Path, form: Format, digest: Digest, is_all: bool, output: str, *
     code = 6 if faults else 0
     console.summary(exit_code=code, lines=count, files=len(paths), damaged=faults)
     return code
+
+
+def _hides(path: Path) -> Callable[[RawRecord, str], bool]:
+    """Return what says whether a record was taken down from the collection that a path is, or is in."""
+    root = next((one for one in (path, path.absolute().parent.parent) if (one / "collection.json").is_file()), None)
+    if root is None:
+        return lambda record, name: False
+    from crawler.collection import Collection  # noqa: PLC0415 - only for a collection of ours
+    from crawler.reading.takedown import current  # noqa: PLC0415
+
+    return current(Collection.open(root)).hides_record
 
 
 def _warcs(path: Path, *, is_all: bool) -> list[Path]:

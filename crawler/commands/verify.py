@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from crawler.warc.verify import Finding
 
 #: What people want to hear although nothing is wrong: by whom it is signed, and when.
-_WORTH_SAYING = frozenset({"S009-key-not-given", "S012-holds", "S013-authority", "P004-shown"})
+_WORTH_SAYING = frozenset({"S009-key-not-given", "S012-holds", "S013-authority", "P004-shown", "C011-withheld"})
 
 EXIT = """
 \b

@@ -17,6 +17,7 @@ from crawler.errors import UsageError
 from crawler.evidence.holdings import files, prefix, settle
 from crawler.provenance import outlast_version
 from crawler.warc import manifest
+from crawler.withheld import Withheld
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,9 +60,13 @@ def bag(collection: Collection, output: Path) -> Bagged:
 
 def _payload(collection: Collection, part: Path) -> dict[str, str]:
     """Fill ``data/``; return path in the bag → SHA-256 (hex)."""
+    if Withheld.load(collection).segments(collection.indexes):
+        raise UsageError(
+            "Some of it was taken down and is still in its segments; archive takedown DIR --rewrite first."
+        )
     settle(collection)
     sums = {}
-    for entry in manifest.read(collection.manifest):
+    for entry in manifest.standing(manifest.read(collection.manifest)):
         path = collection.warcs / entry.segment
         if not path.is_file():
             raise UsageError(f"{entry.segment} is not here; archive pull fetches it.")

@@ -118,6 +118,15 @@ AND (:reason IS NULL OR reason = :reason);
 -- A parked or failed fetch is tried afresh.
 UPDATE fetch SET state = 'queued', attempts = 0, not_before = 0, reason = '' WHERE id = :id;
 
+-- name: place
+-- Where a fetch stands, after its segment was rewritten.
+UPDATE fetch SET segment = :segment, offset = :offset, response_offset = :response_offset, response_length = :response_length
+WHERE id = :id;
+
+-- name: stand_for
+-- A sealed segment stands for another.
+UPDATE segment SET state = 'sealed', low_water = :size, class = (SELECT class FROM segment WHERE id = :was) WHERE id = :now;
+
 -- name: done_in
 -- What is done and stands in one segment.
 SELECT id, bucket FROM fetch WHERE round = :round AND segment = :segment AND state = 'done';

@@ -40,6 +40,9 @@ _HOLES_REMEMBERED = 1000
 #: What is said of the thing behind an id that did not answer.
 _LACKING = frozenset({Standing.VACANT, Standing.MISSING, Standing.REFUSED, Standing.EXCLUDED})
 
+#: What says where a fetch stands now.
+_PLACE = ("segment", "offset", "response_offset", "response_length", "id")
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Fetch).decode
 
@@ -695,6 +698,33 @@ class SqliteFrontier(FrontierReader):
             self._db.execute("DELETE FROM settled WHERE segment = ?", (number,))
             self._db.execute("UPDATE segment SET state = 'removed' WHERE id = ?", (number,))
         return len(rows)
+
+    def relocate(self, old: str, new: str, size: int, places: Mapping[int, tuple[int, int]]) -> None:
+        """Say that a sealed segment stands for another: where each of that one's records is now (offset → offset and
+        length). What is nowhere was taken down: it stays settled, and held by nothing.
+        """
+        with self._transaction():
+            facts = {"was": self._segment(old), "now": self._segment(new), "size": size}
+            rows = self._db.execute(
+                "SELECT id, offset, response_offset FROM fetch WHERE segment = :was", facts
+            ).fetchall()
+            for number, asked, answer in rows:
+                told = (
+                    (facts["now"], places[asked][0], *places.get(answer, (None, None)))
+                    if asked in places
+                    else (None,) * 4
+                )
+                self._db.execute(self._sql["place"], dict(zip(_PLACE, (*told, number), strict=True)))
+            for digest, at in self._db.execute(
+                "SELECT sha256, offset FROM payload WHERE segment = :was", facts
+            ).fetchall():
+                if at in places:
+                    moved = (facts["now"], places[at][0], digest)
+                    self._db.execute("UPDATE payload SET segment = ?, offset = ? WHERE sha256 = ?", moved)
+            self._db.execute("DELETE FROM payload WHERE segment = :was", facts)
+            self._db.execute("DELETE FROM settled WHERE segment = :was", facts)
+            self._db.execute(self._sql["stand_for"], facts)
+            self._db.execute("UPDATE segment SET state = 'removed' WHERE id = :was", facts)
 
     def requeue_missing(self) -> int:
         """Queue again what was settled as missing or kept in part."""

@@ -23,6 +23,7 @@ from crawler.model import SegmentClass
 from crawler.reading.entries import COLUMNS, unpack
 from crawler.reading.gather import Gathered, gather
 from crawler.warc import manifest
+from crawler.withheld import Withheld
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,7 +66,10 @@ class Dataset:
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
         self.path = collection.root / "dataset.sqlite"
+        self.withheld = Withheld.load(collection)
+        self._is_alone = False
         self.db = self._open()
+        self.obey()
 
     def __enter__(self) -> Self:
         return self
@@ -84,7 +88,8 @@ class Dataset:
 
         ``places``: also where media was made and with what. Raises DiskFull, Damaged.
         """
-        with self._alone(say):
+        with self.alone(say):
+            self.obey()
             self._sweep()
             reader = reader_of(self._collection)
             todo = self._todo(reader, places=places)
@@ -102,9 +107,40 @@ class Dataset:
             self.db.execute("BEGIN IMMEDIATE")
             self._forget(segment)
 
+    def obey(self) -> None:
+        """Take out all that was taken down since this was last asked, so that no byte of it is in the file."""
+        self.withheld.look()
+        if self._obeyed() >= len(self.withheld.entries):
+            return
+        with self.alone():
+            new = self.withheld.entries[self._obeyed() :]
+            changed = {
+                name: entry.kind for entry in new if entry.kind in {"takedown", "lift"} for name in entry.segments
+            }
+            with self.db:
+                self.db.execute("BEGIN IMMEDIATE")
+                for name, kind in changed.items():
+                    if kind == "lift" or (self._collection.warcs / name).is_file():
+                        self._forget(name)  # and read it again
+                    else:
+                        self._withhold(name)
+            if changed:
+                self.purge()
+            self.db.execute("INSERT OR REPLACE INTO meta VALUES ('obeyed', ?)", (str(self._obeyed() + len(new)),))
+
+    def purge(self) -> None:
+        """Write the file anew, without what was deleted: SQLite and its index of words keep that for a while."""
+        self.db.execute("INSERT INTO post_text (post_text) VALUES ('optimize')")
+        self.db.execute("VACUUM")
+        self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def _obeyed(self) -> int:
+        row = self.db.execute("SELECT value FROM meta WHERE name = 'obeyed'").fetchone()
+        return int(row[0]) if row else 0
+
     def _updated(self, count: int) -> Updated:
         known = {name for (name,) in self.db.execute("SELECT name FROM segment")}
-        named = [entry.segment for entry in manifest.read(self._collection.manifest)]
+        named = [entry.segment for entry in manifest.standing(manifest.read(self._collection.manifest))]
         return Updated(
             segments=count, total=len(known), unread=self._one("SELECT coalesce(sum(unread), 0) FROM segment"),
             lacking=tuple(name for name in named if name not in known and class_of(name) not in _UNREAD),
@@ -128,9 +164,11 @@ class Dataset:
             for batch in map(unpack, one.batches):
                 count += self._insert(batch, number, base)
                 has_files = has_files or "file" in batch
+            told = one.read()
+            self.withheld.find(one.segment, told.withheld)
             self.db.execute(
                 "INSERT INTO segment (number, name, reader, items, unread, places) VALUES (?, ?, ?, ?, ?, ?)",
-                (number, one.segment, reader, count, one.unread(), places or not has_files),
+                (number, one.segment, reader, count, told.unread, places or not has_files),
             )
             failpoint("dataset.segment")
 
@@ -161,6 +199,24 @@ class Dataset:
         self.db.execute("DELETE FROM record WHERE segment = ?", found)
         self.db.execute("DELETE FROM segment WHERE number = ?", found)
 
+    def _withhold(self, segment: str) -> None:
+        """Take out what is withheld of a segment that cannot be read again here."""
+        hides = self.withheld.hides
+        records = "SELECT record.number, offset FROM record JOIN segment ON segment.number = segment WHERE name = ?"
+        gone = [
+            number for number, offset in self.db.execute(records, (segment,)) if hides(segment=segment, offset=offset)
+        ]
+        files = [one["hash"] for one in self.db.execute("SELECT hash, url, sha256 FROM file")
+                 if hides(url=one["url"], sha256=one["sha256"])]  # fmt: skip
+        self.db.executemany("DELETE FROM seen WHERE record = ?", ((number,) for number in gone))
+        self.db.executemany("DELETE FROM seen WHERE hash = ?", ((one,) for one in files))
+        for table in _FIXED:
+            other = f"(SELECT max(record) FROM seen WHERE seen.hash = {table}.hash)"  # noqa: S608 - a constant
+            self.db.execute(f"DELETE FROM {table} WHERE {other} IS NULL")  # noqa: S608 - constants
+            self.db.execute(
+                f"UPDATE {table} SET record = {other} WHERE record NOT IN (SELECT record FROM seen)"  # noqa: S608
+            )
+
     def _open(self) -> sqlite3.Connection:
         try:
             db = sqlite3.connect(self.path, timeout=60, isolation_level=None)
@@ -179,15 +235,22 @@ class Dataset:
         return db
 
     @contextmanager
-    def _alone(self, say: Callable[[str], object]) -> Iterator[None]:
-        """Keep other updates out; one that is under way is waited for."""
+    def alone(self, say: Callable[[str], object] = lambda _: None) -> Iterator[None]:
+        """Keep other updates out; one that is under way is waited for. One may be in another."""
+        if self._is_alone:
+            yield
+            return
         with (self._collection.root / "dataset.lock").open("a") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 say("another run brings the dataset up to date; waiting for it …")
                 fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
+            self._is_alone = True
+            try:
+                yield
+            finally:
+                self._is_alone = False
 
     def _sweep(self) -> None:
         """Delete what a killed update left."""

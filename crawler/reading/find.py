@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from crawler.collection import class_of
-from crawler.errors import UsageError
-from crawler.model import SegmentClass
+from crawler.errors import TakenDown, UsageError
+from crawler.model import Post, SegmentClass
 from crawler.reading.shelf import Place
 from crawler.url import canonical
 from crawler.warc.lookup import captures
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from crawler.collection import Collection
     from crawler.reading.dataset import Dataset
+    from crawler.withheld import Withheld
 
 _SHA256 = re.compile(r"(?:sha256:)?([0-9a-fA-F]{64})")
 #: Words of a snippet, and what stands around those that were found.
@@ -95,6 +96,8 @@ def find(dataset: Dataset, collection: Collection, what: str, *, with_deleted: b
         found = _file(dataset, where, name, with_deleted) or _post(dataset, what, with_deleted)
     else:
         found = _post(dataset, what, with_deleted) or _of_url(dataset, collection, what, with_deleted)
+    if found is None and _is_taken_down(dataset, what):
+        raise TakenDown
     if found is None:
         raise UsageError(f"Nothing held here is called {what[:200]!r}: no post, no file, no page.")
     return found
@@ -118,7 +121,13 @@ def _of_url(dataset: Dataset, collection: Collection, what: str, with_deleted: b
         url = canonical(what)
     except ValueError:
         return None
-    return _file(dataset, "url = :name", url, with_deleted) or _capture(collection, url)
+    return _file(dataset, "url = :name", url, with_deleted) or _capture(dataset.withheld, collection, url)
+
+
+def _is_taken_down(dataset: Dataset, what: str) -> bool:
+    digest = _SHA256.fullmatch(what)
+    named = Post(platform="", id=what, url="")
+    return dataset.withheld.hides(url=what, sha256=digest[1].lower() if digest else "", item=named)
 
 
 def _file(dataset: Dataset, where: str, name: str, with_deleted: bool) -> Found | None:
@@ -140,12 +149,14 @@ def _file(dataset: Dataset, where: str, name: str, with_deleted: bool) -> Found 
     return None
 
 
-def _capture(collection: Collection, url: str) -> Found | None:
-    """Return the newest answer to a URL that is neither an attempt nor restricted."""
+def _capture(withheld: Withheld, collection: Collection, url: str) -> Found | None:
+    """Return the newest answer to a URL that is neither an attempt, nor restricted, nor withheld."""
     lines = [
         line
         for index in collection.indexes.glob("*.cdxj") if class_of(index.name) not in _HIDDEN
-        for line in captures(index, url) if line.url == url
+        for line in captures(index, url) if line.url == url and not withheld.hides(
+            url=line.url, sha256=line.digest, segment=line.segment, offset=line.offset
+        )
     ]  # fmt: skip
     newest = max(lines, key=lambda line: (line.mime != "warc/revisit", line.stamp), default=None)
     return Found(place=Place(newest.segment, newest.offset, newest.length)) if newest else None

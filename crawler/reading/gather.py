@@ -11,7 +11,7 @@ import os
 import signal
 import struct
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
@@ -21,6 +21,8 @@ from crawler.model import Seed
 from crawler.reading.entries import batches
 from crawler.reading.rows import rows
 from crawler.reading.shelf import Shelf
+from crawler.reading.silent import naming
+from crawler.withheld import Withheld
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -36,11 +38,20 @@ _LENGTH = struct.Struct("<I")
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """The rows of one segment, in packed batches; ``unread`` says afterwards how many pages could not be read."""
+    """The rows of one segment, in packed batches; ``read`` says afterwards how that went."""
 
     segment: str
     batches: Iterator[bytes]
-    unread: Callable[[], int]
+    read: Callable[[], Read]
+
+
+@dataclass(slots=True)
+class Read:
+    """What was not taken of a segment: pages that could not be read, and records that hold what was taken down."""
+
+    unread: int = 0
+    #: Offset, record id, and the number of the takedown.
+    withheld: list[tuple[int, str, int]] = field(default_factory=list)
 
 
 def gather(
@@ -57,8 +68,8 @@ def gather(
         return
     reader = _Reader(collection, places)
     for name in names:
-        unread: list[str] = []
-        yield Gathered(name, reader.read(name, unread), unread.__len__)
+        told = Read()
+        yield Gathered(name, reader.read(name, told), lambda told=told: told)  # type: ignore[misc]
 
 
 class _Reader:
@@ -70,13 +81,19 @@ class _Reader:
         self._spider.follows = False
         self._shelf = Shelf(collection)
         self._places = places
+        self._withheld = Withheld.load(collection)
 
-    def read(self, name: str, unread: list[str]) -> Iterator[bytes]:
+    def read(self, name: str, told: Read) -> Iterator[bytes]:
+        def unread(url: str, error: Exception) -> None:
+            told.unread += 1
+
         found = rows(
-            self._collection.warcs / name, self._spider, locate=self._shelf.locate, places=self._places,
-            unread=lambda url, _: unread.append(url[:500]),
+            self._collection.warcs / name, self._spider, locate=self._shelf.locate, places=self._places, unread=unread,
+            withheld=self._withheld, found=lambda *one: told.withheld.append(one),
         )  # fmt: skip
-        return batches(found, markup=self._spider.markup)
+        yield from batches(found, markup=self._spider.markup)
+        for number, is_named_in in self._withheld.named_in():
+            told.withheld += [(*one, number) for one in naming(self._collection.warcs / name, is_named_in)]
 
 
 def spider_of(collection: Collection) -> PlatformSpider:
@@ -107,9 +124,9 @@ def _side_by_side(collection: Collection, names: list[str], places: bool, jobs: 
         while busy := [ours for ours, name in readers.items() if name]:
             for ready in wait(busy):
                 assert isinstance(ready, Connection)
-                name, unread = readers[ready], _answer(ready, readers[ready])
+                name, told = readers[ready], _answer(ready, readers[ready])
                 _send(ready, readers, todo)
-                yield Gathered(name, _read_file(_rows_file(collection, name)), lambda unread=unread: unread)  # type: ignore[misc]
+                yield Gathered(name, _read_file(_rows_file(collection, name)), lambda told=told: told)  # type: ignore[misc]
     finally:
         for ours in readers:
             ours.close()
@@ -124,9 +141,9 @@ def _send(ours: Connection, readers: dict[Connection, str], todo: list[str]) -> 
         ours.send(readers[ours])
 
 
-def _answer(ours: Connection, name: str) -> int:
+def _answer(ours: Connection, name: str) -> Read:
     try:
-        said: int | OutlastError | OSError = ours.recv()
+        said: Read | OutlastError | OSError = ours.recv()
     except EOFError as e:
         raise OutlastError(f"The process that read {name} was killed; the same command goes on from here.") from e
     if isinstance(said, Exception):
@@ -144,12 +161,12 @@ def _serve(theirs: Connection, root: Path, places: bool) -> None:
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             name = theirs.recv()
-            unread: list[str] = []
+            told = Read()
             try:
                 with _rows_file(collection, name).open("wb") as out:
-                    for packed in reader.read(name, unread):
+                    for packed in reader.read(name, told):
                         out.write(_LENGTH.pack(len(packed)) + packed)
-                theirs.send(len(unread))
+                theirs.send(told)
             except (OutlastError, OSError) as e:
                 theirs.send(e)
 

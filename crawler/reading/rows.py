@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from crawler.model import Fetch, Item, Leased
     from crawler.response import CaptureResponse
+    from crawler.withheld import Withheld
     from spiders.base import PlatformSpider
 
     Locate = Callable[[RawRecord], tuple[Path, int] | None]
@@ -93,30 +94,40 @@ class Captured(NamedTuple):
 
 def rows(
     path: Path, spider: PlatformSpider, *, locate: Locate | None = None, restricted: bool = False,
-    places: bool = False, unread: Callable[[str, Exception], object] | None = None,
+    places: bool = False, unread: Callable[[str, Exception], object] | None = None, withheld: Withheld | None = None,
+    found: Callable[[int, str, int], object] = lambda offset, identity, takedown: None,
 ) -> Iterator[Row]:  # fmt: skip
     """Yield what ``spider`` says of the segment at ``path``, in the order of its records.
 
     ``locate`` says where the answer stands that a revisit refers to; a page whose original nobody finds says nothing.
     ``places``: say of files where they were made and with what. ``unread`` hears of each page that could not be read,
-    and why. A segment that ends torn gives what comes before.
+    and why. A segment that ends torn gives what comes before. A record that says anything of what is ``withheld`` says
+    nothing; ``found`` hears offset and id of those that nobody knew yet, and the number of the takedown.
     """
     said = unread or _log
-    for one in captures(path, spider, locate=locate, restricted=restricted, unread=said):
-        record = one.record
-        for item in _items(one, spider, said, places):
+    rules = withheld if withheld is not None and withheld.is_any else None
+    for one in captures(path, spider, locate=locate, restricted=restricted, unread=said, withheld=rules):
+        record, items = one.record, _items(one, spider, said, places)
+        if rules is not None:
+            items = iter(held := list(items))
+            if (item := next((item for item in held if rules.hides(item=item)), None)) is not None:
+                found(record.offset, record.id, rules.whose(item=item).sequence)
+                continue
+        for item in items:
             yield Row(item, path.name, record.offset, record.length, record.id)
 
 
 def captures(
     path: Path, spider: PlatformSpider, *, locate: Locate | None = None, restricted: bool = False,
-    unread: Callable[[str, Exception], object] | None = None,
+    unread: Callable[[str, Exception], object] | None = None, withheld: Withheld | None = None,
 ) -> Iterator[Captured]:  # fmt: skip
-    """Yield the settled answers of a segment, as ``rows`` takes them."""
+    """Yield the settled answers of a segment, as ``rows`` takes them; none that is withheld as such."""
     kind = class_of(path.name)
     if kind == SegmentClass.ATTEMPTS or (kind == SegmentClass.RESTRICTED and not restricted):
         return
-    for leased, record in _answers(path):
+    for leased, record in answers(path):
+        if withheld is not None and withheld.hides_record(record, path.name):
+            continue
         try:
             found = _captured(leased, record, spider, locate)
         except (Torn, OSError) as e:
@@ -150,7 +161,7 @@ def _lack(error: Exception) -> None:
         raise error
 
 
-def _answers(path: Path) -> Iterator[tuple[Leased, RawRecord]]:
+def answers(path: Path, *, with_probes: bool = False) -> Iterator[tuple[Leased, RawRecord]]:
     """Yield the answers of a segment with the work they were asked for."""
     asked: dict[str, Leased] = {}
     for record in Records(path):
@@ -164,7 +175,7 @@ def _answers(path: Path) -> Iterator[tuple[Leased, RawRecord]]:
                 asked.pop(next(iter(asked)))
         elif kind in {"response", "revisit"}:
             leased = asked.pop(record.get("WARC-Concurrent-To"), None)
-            if leased is not None and leased.fetch.lane != PROBE_LANE:
+            if leased is not None and (with_probes or leased.fetch.lane != PROBE_LANE):
                 yield leased, record
 
 

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from crawler.collection import OPEN_SUFFIX
-from crawler.errors import NotHere
+from crawler.errors import NotHere, TakenDown
 from crawler.framing import Head, ResponseParser
 from crawler.model import Body, Capture, Digests, Fetch, Outcome
 from crawler.warc.lookup import captures
 from crawler.warc.reader import DistantBlock, RawRecord, Torn, read_at
+from crawler.withheld import Withheld
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,6 +53,7 @@ class Shelf:
     def __init__(self, collection: Collection, remote: Remote | None = None) -> None:
         self._collection = collection
         self._remote = remote
+        self._withheld = Withheld(collection)
 
     def path(self, segment: str) -> Path | None:
         """Return the file of a segment, None where it is not on this machine."""
@@ -64,19 +66,32 @@ class Shelf:
     def record(self, place: Place) -> Iterator[RawRecord]:
         """Open the record at a place; a big block is read while this is open, and never held in memory.
 
-        Raises NotHere where nobody has its segment, Torn where there is no record.
+        Raises NotHere where nobody has its segment, TakenDown where it may not be shown, Torn where there is none.
         """
+        with self._record(place) as record:
+            if self._withheld.hides_record(record, place.segment, place.offset):
+                raise TakenDown
+            yield record
+
+    @contextmanager
+    def _record(self, place: Place) -> Iterator[RawRecord]:
         path = self.path(place.segment)
         if path is not None:
             yield read_at(path, place.offset)
             return
         with tempfile.NamedTemporaryFile(prefix="outlast-", suffix=".warc.gz") as out:
-            out.writelines(self.raw(place))
+            out.writelines(self._raw(place))
             out.flush()
             yield read_at(Path(out.name), 0)
 
     def raw(self, place: Place) -> Iterator[bytes]:
-        """Yield the bytes of a record as they stand in its segment: a gzip member. Raises NotHere."""
+        """Yield the bytes of a record as they stand in its segment: a gzip member. Raises NotHere, TakenDown."""
+        if self._withheld.is_any:
+            with self.record(place):
+                pass
+        yield from self._raw(place)
+
+    def _raw(self, place: Place) -> Iterator[bytes]:
         path = self.path(place.segment)
         if path is None and (self._remote is None or "/" in place.segment):
             raise NotHere(f"{place.segment} is not on this machine; archive pull brings it back.")
@@ -97,7 +112,7 @@ class Shelf:
             found = self.original(record)
             if found is None:
                 raise NotHere(f"The original of the revisit at {place.segment}:{place.offset} is not known here.")
-            with self.record(found) as original:
+            with self._record(found) as original:
                 yield answer(Fetch(url=record.get("WARC-Target-URI"), lane=""), record, original=original)
 
     def original(self, revisit: RawRecord) -> Place | None:
@@ -105,6 +120,8 @@ class Shelf:
         stamp = re.sub(r"\D", "", revisit.get("WARC-Refers-To-Date"))[:14]
         for index in sorted(self._collection.indexes.glob("*.cdxj")):
             for line in captures(index, revisit.get("WARC-Refers-To-Target-URI")):
+                if self._withheld.hides(sha256=line.digest, segment=line.segment, offset=line.offset):
+                    continue  # the thing itself, while of a place that is withheld others may have the bytes
                 if line.stamp == stamp and self._is(line, revisit.get("WARC-Refers-To")):
                     return Place(line.segment, line.offset, line.length)
         return None

@@ -32,21 +32,28 @@ _SHA1 = b"payload-digest: sha1:"
 _MOST_WAITING = 1 << 14
 
 
-def index(paths: Sequence[Path], form: Format, digest: Digest, *, damaged: Callable[[str], object]) -> Iterator[bytes]:
-    """Yield the sorted lines of an index over WARC files; ``damaged`` hears of what could not be read."""
+def index(
+    paths: Sequence[Path], form: Format, digest: Digest, *, damaged: Callable[[str], object],
+    hides: Callable[[RawRecord, str], bool] = lambda record, name: False,
+) -> Iterator[bytes]:  # fmt: skip
+    """Yield the sorted lines of an index over WARC files; ``damaged`` hears of what could not be read. ``hides`` is
+    asked for each record that would be named, with the name of its file.
+    """
     if form == "cdx11":
         yield _CDX11
     with ExitStack() as open_files:
         runs: list[IO[bytes]] = []
         for path in paths:
             runs.append(open_files.enter_context(tempfile.TemporaryFile()))
-            lines = sorted(_spelled(line, form).encode() for line in _lines(path, digest, damaged))
+            lines = sorted(_spelled(line, form).encode() for line in _lines(path, digest, damaged, hides))
             runs[-1].writelines(lines)
             runs[-1].seek(0)
         yield from heapq.merge(*runs)
 
 
-def _lines(path: Path, digest: Digest, damaged: Callable[[str], object]) -> Iterator[str]:
+def _lines(
+    path: Path, digest: Digest, damaged: Callable[[str], object], hides: Callable[[RawRecord, str], bool]
+) -> Iterator[str]:
     """Yield the CDXJ lines of one file, with the digests that were asked for."""
     indexer = cdxj.Indexer(path.name)
     waiting: dict[str, str] = {}
@@ -59,7 +66,7 @@ def _lines(path: Path, digest: Digest, damaged: Callable[[str], object]) -> Iter
             asked = waiting.pop(found.get("WARC-Concurrent-To"), None)
             if asked is not None:
                 yield _with_digest(asked, told)
-        if line is None:
+        if line is None or hides(found, path.name):
             continue
         if digest == "sha256" or found.get("WARC-Payload-Digest").startswith("sha1:"):
             yield line

@@ -17,6 +17,8 @@ from crawler.errors import Damaged
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from _typeshed import DataclassInstance
+
 #: What the first line names as its predecessor.
 GENESIS = "0" * 64
 
@@ -44,6 +46,8 @@ class Entry:
     records_root: str = ""
     #: The id of the collection that first sealed it; empty for this one.
     origin: str = ""
+    #: The segment in whose place it stands: what was taken down is not in this one.
+    replaces: str = ""
 
 
 def read(path: Path) -> list[Entry]:
@@ -65,6 +69,12 @@ def read(path: Path) -> list[Entry]:
     return entries
 
 
+def standing(entries: list[Entry]) -> list[Entry]:
+    """Return the entries in whose place no other stands."""
+    replaced = {entry.replaces for entry in entries if entry.replaces}
+    return [entry for entry in entries if entry.segment not in replaced]
+
+
 def parsed(line: bytes) -> Entry:
     """Return the entry in a line. Raises Damaged."""
     try:
@@ -74,8 +84,8 @@ def parsed(line: bytes) -> Entry:
         raise Damaged(f"not a manifest line: {e}") from e
 
 
-def append(path: Path, entry: Entry) -> None:
-    """Add a line durably. ``sequence`` and ``prev`` of ``entry`` must follow from ``next_link``."""
+def append(path: Path, entry: DataclassInstance) -> None:
+    """Add a line to a chain durably. ``sequence`` and ``prev`` of ``entry`` must follow from ``next_link``."""
     whole = sum(len(text) + 1 for text in lines(path))
     with path.open("ab") as out:
         # A torn line, left by a crash, was never acknowledged.

@@ -20,6 +20,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
+from isal import isal_zlib
 
 from crawler.model import EMPTY_BODY, Body, Capture, Digests, Fetch, Leased, Lookup, Original, Settlement, Tls
 from crawler.url import canonical
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 WORK = "Outlast-Fetch"
 #: Header of what salvaging adds to a file: the name of the damaged one.
 SALVAGED = "Outlast-Salvaged"
+#: Header of a record that stands for one that was taken down: the number of the takedown. And of one whose bytes were
+#: moved from a place that may not be shown: the id that it had there.
+WITHHELD, MOVED = "Outlast-Withheld", "Outlast-Moved"
+REWRITTEN = "Outlast-Rewritten"
 WARC_FIELDS = "application/warc-fields"
 #: The work in a request's header may be this long; a reader bounds what it takes for headers.
 MAX_WORK = 1 << 18
@@ -89,6 +94,33 @@ def salvaged(kind: str, name: str, source: str, losses: Iterable[str]) -> Record
     headers = [(SALVAGED, source), *([("WARC-Filename", name)] if kind == "warcinfo" else [])]
     fields = [("description", f"the whole records of {source}, which was damaged"), *(("lost", one) for one in losses)]
     return _record(kind, warc_date(datetime.now(UTC)), headers, WARC_FIELDS, _warc_fields(fields))
+
+
+def rewritten(name: str, source: str) -> Record:
+    """Return the warcinfo that begins a segment from which something was taken down."""
+    fields = [("description", f"the records of {source} but for what was taken down")]
+    return _record(
+        "warcinfo", warc_date(datetime.now(UTC)), [(REWRITTEN, source), ("WARC-Filename", name)], WARC_FIELDS,
+        _warc_fields(fields),
+    )  # fmt: skip
+
+
+def tombstone(identity: str, number: int, at: str, by: str, reason: str) -> Record:
+    """Return what stands in the place of a record that was taken down: by whom and why, and nothing of what it held."""
+    fields = [("takedown", str(number or "")), ("taken-down", at), ("by", by), ("reason", reason)]
+    headers = [("WARC-Refers-To", identity), (WITHHELD, str(number))]
+    return _record("metadata", warc_date(datetime.now(UTC)), headers, WARC_FIELDS, _warc_fields(fields))
+
+
+def packed(record: Record) -> bytes:
+    """Return a record of ours as a gzip member."""
+    return bytes(isal_zlib.compress(spelled(record), 2, 31))
+
+
+def spelled(record: Record) -> bytes:
+    """Return a record of ours, which has no body, as it stands in a file."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in record.headers)
+    return b"WARC/1.1\r\n" + lines.encode("utf-8", "surrogateescape") + b"\r\n" + record.head + b"\r\n\r\n"
 
 
 def exchange(capture: Capture, *, warcinfo_id: str, work: Leased, original: Original | None) -> Exchange:

@@ -15,7 +15,7 @@ from isal import isal_zlib
 from crawler.collection import sync_directory
 from crawler.warc.damage import Gap, walk
 from crawler.warc.reader import DistantBlock
-from crawler.warc.records import salvaged
+from crawler.warc.records import packed, salvaged, spelled
 from crawler.warc.verify.records import RecordChecks
 from crawler.warc.verify.references import References
 from crawler.warc.verify.rules import DAMAGE
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from crawler.warc.reader import RawRecord
-    from crawler.warc.records import Record
 
 _READ = 1 << 20
 #: Faults of a member that leave the record in it whole: it is written anew, alone and with its line ends.
@@ -57,8 +56,9 @@ def salvage(path: Path, into: Path, *, name: str) -> Salvaged:
     made = Salvaged()
     checks = RecordChecks(path.name, path.name, References())
     packs = not name.endswith(".warc")
+    spell = packed if packs else spelled
     with path.open("rb") as source, into.open("xb") as out:
-        out.write(_own(salvaged("warcinfo", name, path.name, ()), packs=packs))
+        out.write(spell(salvaged("warcinfo", name, path.name, ())))
         for found in walk(path, watch=checks.watch):
             if isinstance(found, Gap):
                 made.losses.append(Loss(offset=found.offset, bytes=found.end - found.offset, why=found.why))
@@ -70,18 +70,12 @@ def salvage(path: Path, into: Path, *, name: str) -> Salvaged:
             _copy(path, source, found, out, packs=packs)
             made.records += 1
         lost = tuple(f"{loss.offset} {loss.bytes} {loss.why}" for loss in made.losses)
-        out.write(_own(salvaged("metadata", name, path.name, lost), packs=packs))
+        out.write(spell(salvaged("metadata", name, path.name, lost)))
         out.flush()
         os.fsync(out.fileno())
         made.bytes = out.tell()
     sync_directory(into.parent)
     return made
-
-
-def _own(record: Record, *, packs: bool) -> bytes:
-    lines = "".join(f"{name}: {value}\r\n" for name, value in record.headers)
-    whole = b"WARC/1.1\r\n" + lines.encode("utf-8", "surrogateescape") + b"\r\n" + record.head + b"\r\n\r\n"
-    return bytes(isal_zlib.compress(whole, 2, 31)) if packs else whole
 
 
 def _copy(path: Path, source: IO[bytes], record: RawRecord, out: IO[bytes], *, packs: bool) -> None:

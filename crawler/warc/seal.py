@@ -87,15 +87,18 @@ class _Reading:
     records_root: str = ""
 
 
-def seal(open_path: Path, *, index_dir: Path, manifest_path: Path, segment_class: str, origin: str = "") -> bool:
+def seal(
+    open_path: Path, *, index_dir: Path, manifest_path: Path, segment_class: str, origin: str = "", replaces: str = ""
+) -> bool:  # fmt: skip
     """Seal a segment; return False where it held nothing but its warcinfo and was removed.
 
-    Its name is the file's without the last suffix. ``origin`` is the collection that it came from, if it is another.
+    Its name is the file's without the last suffix. ``origin`` is the collection that it came from, if it is another;
+    ``replaces`` the segment in whose place it stands.
 
     Raises Damaged where the file is not what was written, OSError where the disk refuses; the segment then stays.
     """
     with one_at_a_time(manifest_path):
-        return _seal(open_path, index_dir, manifest_path, segment_class, origin)
+        return _seal(open_path, index_dir, manifest_path, segment_class, origin, replaces)
 
 
 def seal_named(path: str, index_dir: str, manifest_path: str, segment_class: str) -> bool:
@@ -111,7 +114,9 @@ def one_at_a_time(manifest_path: Path) -> Iterator[None]:
         yield
 
 
-def _seal(open_path: Path, index_dir: Path, manifest_path: Path, segment_class: str, origin: str) -> bool:
+def _seal(
+    open_path: Path, index_dir: Path, manifest_path: Path, segment_class: str, origin: str, replaces: str
+) -> bool:  # fmt: skip
     final = open_path.with_suffix("")
     if not open_path.exists() and final.exists():
         return True
@@ -123,7 +128,7 @@ def _seal(open_path: Path, index_dir: Path, manifest_path: Path, segment_class: 
         sync_directory(open_path.parent)
         return False
     failpoint("seal.hashed")
-    _enter(manifest_path, final.name, segment_class, reading, origin)
+    _enter(manifest_path, final.name, segment_class, reading, origin, replaces)
     failpoint("seal.manifested")
     _write_index(index_dir / f"{final.name.removesuffix('.warc.gz')}.cdxj", reading.lines or [])
     failpoint("seal.indexed")
@@ -177,7 +182,7 @@ def _refuse(findings: Iterable[Finding]) -> None:
             raise Damaged(f"{finding.file}:{finding.offset}: {finding.rule}: {finding.message}")
 
 
-def _enter(path: Path, name: str, segment_class: str, reading: _Reading, origin: str) -> None:
+def _enter(path: Path, name: str, segment_class: str, reading: _Reading, origin: str, replaces: str) -> None:
     known = next((entry for entry in manifest.read(path) if entry.segment == name), None)
     if known is not None:
         if known.sha256 != reading.sha256:
@@ -191,6 +196,7 @@ def _enter(path: Path, name: str, segment_class: str, reading: _Reading, origin:
             sha256=reading.sha256, md5=reading.md5, crc32=f"{reading.crc32:08x}", first_date=reading.first,
             last_date=reading.last, sealed_at=datetime.now(UTC).isoformat(timespec="seconds"), prev=prev,
             part_bytes=PART_BYTES, part_md5=reading.parts, records_root=reading.records_root, origin=origin,
+            replaces=replaces,
         ),
     )  # fmt: skip
 

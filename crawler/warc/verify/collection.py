@@ -56,8 +56,11 @@ def verify_collection(
             if record.type == "response":
                 references.add(path.name, record)
     here = {path.name.removesuffix(OPEN_SUFFIX) for path in (*present, *still_open)}
+    replaced = {entry.replaces: entry.segment for entry in entries.values() if entry.replaces}
+    for name in sorted(replaced.keys() & entries.keys() - here):
+        yield finding("C011-withheld", name, 0, f"{replaced[name]} stands in its place")
     # What was salvaged of a damaged segment stands in its place.
-    gone = sorted(name for name in entries.keys() - here if salvaged_name(name) not in here)
+    gone = sorted(name for name in entries.keys() - here - replaced.keys() if salvaged_name(name) not in here)
     for name in gone:
         owners = elsewhere.get(name)
         yield finding("C010-elsewhere", name, 0, ", ".join(owners)) if owners else finding("C006-gone", name, 0)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from crawler.collection import OPEN_SUFFIX
 from crawler.warc.profiles import IDENTICAL, NOT_MODIFIED
+from crawler.warc.records import REWRITTEN, SALVAGED
 from crawler.warc.verify import digests
 from crawler.warc.verify.headers import header_faults
 from crawler.warc.verify.message import Message, digest_of_framing
@@ -45,7 +46,8 @@ class RecordChecks:
         self._file = file
         self._hashes_payloads = hashes_payloads
         self._ours = ours
-        self._name = name.removesuffix(OPEN_SUFFIX)
+        #: What a warcinfo may call this file: the one that it was made of wrote another name.
+        self._names = {name.removesuffix(OPEN_SUFFIX), ""}
         self._references = references
         #: Record id of each request → its method, until its answer comes.
         self._requests: dict[str, str] = {}
@@ -84,8 +86,10 @@ class RecordChecks:
         kind = record.type
         if self._count == 1 and kind != "warcinfo":
             yield "W016-warcinfo-first", ""
-        if kind == "warcinfo" and record.get("WARC-Filename") not in {self._name, ""}:
-            yield "W017-filename", record.get("WARC-Filename")
+        if kind == "warcinfo":
+            if record.get("WARC-Filename") not in self._names:
+                yield "W017-filename", record.get("WARC-Filename")
+            self._names |= {record.get(name) for name in (SALVAGED, REWRITTEN)}
         message, self._message = self._message, None
         assert message is not None
         message.finish()

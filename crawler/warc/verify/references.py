@@ -80,7 +80,8 @@ class References:
             payload = _payload(first.get("warc-payload-digest", ""))
             place = _place(first.get("warc-target-uri", ""), first.get("warc-date", ""))
         own = identity(first.get("warc-record-id", ""))
-        http = first.get("content-type", "").startswith("application/http")
+        # What was moved from a place that may not be shown left its request there.
+        http = "outlast-moved" not in first and first.get("content-type", "").startswith("application/http")
         self._records.append((own, _KINDS.get(kind, 0) if http else 0, place, payload, file, record.offset))
         if "warc-concurrent-to" in first:
             self._concurrent += [

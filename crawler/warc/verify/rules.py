@@ -75,6 +75,7 @@ RULES: dict[str, Rule] = {
     "C008-count": Rule("error", "a segment has not as many records as the manifest entered"),
     "C009-frontier": Rule("error", "the crawl counts as saved what no record holds"),
     "C010-elsewhere": Rule("info", "a segment is not here: it went as others had it, proven"),
+    "C011-withheld": Rule("info", "something in this segment was taken down"),
     "Z001-zip": Rule("error", "the file is no whole ZIP"),
     "Z002-member": Rule("error", "a member of the ZIP is damaged"),
     "Z003-datapackage": Rule("error", "there is no readable datapackage.json"),
