@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crawler.errors import UsageError
+from crawler.errors import DiskFull, OutlastError, UsageError
 
 if TYPE_CHECKING:
     import socket
@@ -67,7 +67,7 @@ async def shown(
 
     host, port = listener.getsockname()[:2]
     token = secrets.token_urlsafe(32)
-    place = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+    place = f"http://{_named(host)}:{port}/"
     board = Board(collection, Sources(copies=_Copies(collection).tally, **sources))
     with _noted(collection, f"{place}#token={token}", kept):
         async with serving(board, listener, token):
@@ -85,13 +85,22 @@ def _noted(collection: Collection, url: str, kept: bool) -> Iterator[None]:
     if not kept:
         yield
         return
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-        out.write(f"{url}\n")
+    try:
+        path.unlink(missing_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+            out.write(f"{url}\n")
+    except OSError as e:
+        raise DiskFull(f"{path} cannot be written: {e.strerror}.") from e
     try:
         yield
     finally:
         path.unlink(missing_ok=True)
+
+
+def _named(host: str) -> str:
+    """Return a bound address as a browser of this machine goes to it."""
+    host = {"0.0.0.0": HOST, "::": "::1"}.get(host, host)  # noqa: S104 - if the user bound there
+    return f"[{host}]" if ":" in host else host
 
 
 def _is_here(host: str) -> bool:
@@ -108,13 +117,19 @@ class _Copies:
         self._copies: Any = None
 
     def tally(self) -> list[dict[str, Any]]:
-        """Return destination, state, objects and bytes, and what is wrong with the destination."""
+        """Return destination, state, objects and bytes, and what is wrong with the destination.
+
+        Nothing, where the ledger cannot be opened: the page has more to show than copies.
+        """
         from crawler.cold.copies import Copies  # noqa: PLC0415 - as above
 
         if self._copies is None:
             if not self._path.is_file():
                 return []
-            self._copies = Copies(self._path)
+            try:
+                self._copies = Copies(self._path)
+            except OutlastError:
+                return []
         trouble = {name: why for name, (_, _, why) in self._copies.destinations().items()}
         return [
             {"destination": name, "state": state, "objects": n, "bytes": size, "trouble": trouble.get(name, "")}

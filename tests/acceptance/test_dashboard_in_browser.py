@@ -177,6 +177,12 @@ async def _steered(page: Page, place: Path, port: str) -> None:
     done = await page.run("document.querySelector('#share').textContent")
     await asyncio.sleep(2.5)
     assert await page.run("document.querySelector('#share').textContent") == done
+    told = _status(place)
+    shown = await page.run(
+        "Object.fromEntries([...document.querySelectorAll('#facts > div')].map(one => [...one.children].map(part => part.textContent)))"
+    )
+    for name in ("done", "queued", "parked", "failed", "excluded", "captures", "attempts"):
+        assert int(shown[name.capitalize()].replace(",", "")) == told[name], name
     for row, value, said in (
         ("input:nth-of-type(1)", "5", f"rate {host} 5"),
         ("input:nth-of-type(2)", "2", f"concurrency {host} 2"),

@@ -16,7 +16,7 @@ from crawler import clock
 from crawler.frontier.reader import FrontierReader
 from crawler.reading.page.forecast import WINDOW, History, forecast
 from crawler.reading.page.newest import Newest
-from crawler.reading.page.snapshot import Evidence, deadline, snapshot
+from crawler.reading.page.snapshot import MOST_HOSTS, Evidence, deadline, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -135,5 +135,6 @@ class Board:
             self._hosts.popleft()
         begun, before = self._hosts[0]
         for host in hosts:
-            done = host["done"] - before.get(host["origin"], host["done"])
+            unnamed = 0 if len(before) < MOST_HOSTS else host["done"]
+            done = host["done"] - before.get(host["origin"], unnamed)
             host["rate"] = max(done, 0) / (now - begun) if now > begun else 0.0

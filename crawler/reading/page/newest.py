@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from crawler.collection import class_of
 from crawler.errors import OutlastError
 from crawler.model import Location, Post, SegmentClass
+from crawler.reading.entries import plain
 from crawler.reading.page.snapshot import LONGEST
 from crawler.reading.rows import of_capture
 from crawler.reading.shelf import Place, Shelf
@@ -152,7 +153,8 @@ class Newest:
         except Exception as e:  # noqa: BLE001 - a callback may fail in any way over a hostile page; nobody lacks it here
             log.debug("%s:%d is not shown: %s", one.segment, one.offset, e)
             return []
-        return [_post(item) for item in items if isinstance(item, Post) and not item.deleted]
+        is_markup = self._spider.markup
+        return [_post(item, is_markup) for item in items if isinstance(item, Post) and not item.deleted]
 
     def _shown_images(self, captures: list[Location]) -> list[dict[str, Any]]:
         fresh = [one for one in captures if (one.segment, one.response_offset) not in self._names]
@@ -178,10 +180,12 @@ class Newest:
         return {"name": name, "url": url[:LONGEST]}
 
 
-def _post(post: Post) -> dict[str, Any]:
+def _post(post: Post, is_markup: bool) -> dict[str, Any]:
+    said = post.text[: 4 * LONGEST]
+    said = plain(said) if is_markup else said
     return {
         "id": post.id[:LONGEST], "kind": post.kind[:40], "author": (post.author_name or post.author or "")[:80],
-        "text": " ".join(post.text[: 4 * LONGEST].split())[:LONGEST], "url": post.url[:LONGEST],
+        "text": " ".join(said.split())[:LONGEST], "url": post.url[:LONGEST],
         "captured_at": post.captured_at[:19],
     }  # fmt: skip
 

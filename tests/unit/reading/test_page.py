@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from crawler.commands.dashboard import listen
+from crawler.cold.copies import Copies, Copy, CopyState
+from crawler.commands.dashboard import _Copies, listen
 from crawler.errors import UsageError
 from crawler.frontier.interface import Stats
 from crawler.frontier.reader import FrontierReader
@@ -155,6 +156,14 @@ def test_the_newest_posts_are_shown_as_they_are_and_nothing_restricted(tmp_path:
     assert by_id["2"]["author"] == "<b>me</b>"
 
 
+def test_what_is_markup_is_shown_as_its_text(tmp_path: Path, look: Any) -> None:
+    shop = Shop(tmp_path / "c", markup=True)
+    page = shop.segment()
+    page.says({"id": "1", "text": "<p>tea &lt;b&gt;<br>and <script>alert(1)</script>toast</p>"})
+    _, found = look(shop, _locations(page))
+    assert [post["text"] for post in found["posts"]] == ["tea <b> and toast"]
+
+
 def test_an_image_has_the_type_of_its_bytes_and_a_name_nobody_guesses(tmp_path: Path, look: Any) -> None:
     shop = Shop(tmp_path / "c")
     page = shop.segment("images")
@@ -244,12 +253,43 @@ def test_the_board_of_grafana_shows_what_is_exported_and_all_of_it() -> None:
     assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
 
 
+async def test_a_hosts_pace_is_what_it_did_since_the_last_looks(board: Board) -> None:
+    for now, done in ((100.0, None), (110.0, 5), (120.0, 25), (200.0, 25)):
+        hosts = [{"origin": "https://a.example", "done": done}] if done is not None else []
+        board._add_rates(hosts, now)
+        assert [host["rate"] for host in hosts] == {100.0: [], 110.0: [0.5], 120.0: [1.25], 200.0: [0.0]}[now]
+
+
 async def test_all_who_look_share_one_snapshot(board: Board) -> None:
     first = await board.shot()
     assert await board.shot() is first
     await board.last()
     assert await board.shot() is not first
     assert board.closed.is_set()
+
+
+def test_copies_are_told_by_destination_once_there_is_a_ledger(tmp_path: Path) -> None:
+    shop = Shop(tmp_path / "c")
+    source = _Copies(shop.collection)
+    assert source.tally() == []
+    ledger = Copies(shop.collection.root / "copies.sqlite")
+    ledger.add("vault", {"name": "vault"})
+    ledger.set_trouble("vault", "refuses")
+    made = [
+        Copy(object=f"warcs/{n}", sha256=n, destination="vault", key=n, state=CopyState.PENDING, bytes=5) for n in "abc"
+    ]
+    ledger.want(made, now=1.0)
+    ledger.set(made[0], CopyState.PROVEN, now=2.0)
+    told = {one["state"]: (one["destination"], one["objects"], one["bytes"], one["trouble"]) for one in source.tally()}
+    assert told == {"pending": ("vault", 2, 10, "refuses"), "proven": ("vault", 1, 5, "refuses")}
+    ledger.close()
+    source._copies.close()
+
+
+def test_a_damaged_ledger_of_copies_leaves_the_rest_of_the_page(tmp_path: Path) -> None:
+    shop = Shop(tmp_path / "c")
+    (shop.collection.root / "copies.sqlite").write_bytes(b"no database" * 1000)
+    assert _Copies(shop.collection).tally() == []
 
 
 @pytest.mark.parametrize("text", ["example.org", "1.2.3.4:x", ":", "", "70000", "-1", "nowhere.invalid:1"])
