@@ -53,6 +53,8 @@ def replay(
         browser = None if no_open else _browse(stack, shown)
         while not told.wait(0.3) and (browser is None or browser.poll() is None):
             pass
+        if browser is not None and browser.poll():
+            raise UsageError(f"{shown.browser[0]} ended with {browser.poll()}; --no-open says how to start it.")
     console.summary(exit_code=0, engine=shown.engine, url=shown.url)
     return 0
 

@@ -79,12 +79,11 @@ def _files(made: Prepared, names: set[str], main: str) -> list[Path]:
     named = hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:16]
     folder = made.folder / f"part-{named}"
     if not folder.is_dir():
-        with tempfile.TemporaryDirectory(dir=made.folder, prefix="new-") as new:
+        with tempfile.TemporaryDirectory(dir=made.folder, prefix="new-", ignore_cleanup_errors=True) as new:
             _index(Path(new), made.index, names)
             _write(Path(new) / "pages.jsonl", made.pages.lines(names, main))
             with suppress(OSError):  # another run was quicker
                 Path(new).rename(folder)
-                Path(new).mkdir()
     return sorted(folder.iterdir())
 
 

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from crawler.collection import class_of
+from crawler.collection import class_of, salvaged_name
 from crawler.errors import Damaged
 from crawler.failpoint import failpoint
 from crawler.model import SegmentClass
@@ -82,11 +82,21 @@ def _stamp(dataset: Dataset) -> str:
 
 
 def _segments(collection: Collection, remote: Remote | None) -> tuple[list[Entry], int]:
-    """Return the segments that are shown, and how many are nowhere to be read."""
+    """Return the segments that are shown, and how many cannot be read; what was salvaged of one stands in its place."""
     here = {path.name for path in collection.sealed_segments()}
-    entries = [one for one in manifest.read(collection.manifest) if class_of(one.segment) not in _HIDDEN]
-    held = [one for one in entries if one.segment in here or remote is not None]
+    entries = [
+        one
+        for one in manifest.read(collection.manifest)
+        if class_of(one.segment) not in _HIDDEN and salvaged_name(one.segment) not in here
+    ]
+    held = [
+        one for one in entries if one.segment in here or (remote is not None and _index_of(collection, one).is_file())
+    ]
     return held, len(entries) - len(held)
+
+
+def _index_of(collection: Collection, entry: Entry) -> Path:
+    return collection.indexes / f"{entry.segment.removesuffix('.warc.gz')}.cdxj"
 
 
 @contextmanager
@@ -109,7 +119,7 @@ def _make(
     say: Callable[[str], object],
 ) -> int:  # fmt: skip
     say("making the replay index")
-    paths = [collection.indexes / f"{one.segment.removesuffix('.warc.gz')}.cdxj" for one in segments]
+    paths = [_index_of(collection, one) for one in segments]
     for path in paths:
         if not path.is_file():
             raise Damaged(f"{path} is missing; archive verify says more.")

@@ -33,6 +33,7 @@ EVERY = 64 << 20
 
 def wacz(order: Order) -> Iterator[Written]:
     """Write a collection as one WACZ, or as a directory of them where ``order.split`` says how large each may be."""
+    _refuse(order)
     with prepared(order.collection, remote=order.remote, jobs=order.jobs, say=order.say) as made:
         if order.split is not None:
             yield from _parts(order, made, order.split)
@@ -41,12 +42,17 @@ def wacz(order: Order) -> Iterator[Written]:
         if str(order.output) == "-":
             sys.stdout.buffer.writelines(whole.read(0, whole.size))
             sys.stdout.buffer.flush()
-        elif order.output.is_dir():
-            raise UsageError(f"{order.output} is a directory; this format writes a file, or a directory with --split.")
         else:
             order.output.parent.mkdir(parents=True, exist_ok=True)
             write(whole, order.output)
         yield Written(path=order.output, bytes=whole.size, lacks=made.lacks)
+
+
+def _refuse(order: Order) -> None:
+    if order.split is None and order.output.is_dir():
+        raise UsageError(f"{order.output} is a directory; this format writes a file, or a directory with --split.")
+    if order.split is not None and order.output.exists() and not order.output.is_dir():
+        raise UsageError(f"{order.output} is a file; --split writes a directory.")
 
 
 def write(whole: Zip, path: Path) -> None:
@@ -84,8 +90,6 @@ def _sync(out: BinaryIO) -> None:
 
 def _parts(order: Order, made: Prepared, most: int) -> Iterator[Written]:
     folder = order.output
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file; --split writes a directory.")
     folder.mkdir(parents=True, exist_ok=True)
     told = []
     for number, segments in enumerate(_split(made.segments, most), 1):

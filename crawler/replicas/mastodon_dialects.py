@@ -157,7 +157,7 @@ def _post(dialect: Dialect, one: Any, here: str, suffix: str = "") -> str:
         f' <a href="{here}/@{whom.username}" class="u-url mention">@{whom.username}</a>' for whom in one.mentions
     )
     if dialect.is_old:
-        files = "".join(f'<a href="{here}{path}">a heron</a>' for path in one.media)
+        files = "".join(f'<a href="{here}{path}"><img src="{here}{path}" alt="a heron"></a>' for path in one.media)
         if one.film:
             files += f'<div class="video-player"><video src="{here}{one.film}"></video></div>'
         return (
@@ -167,7 +167,7 @@ def _post(dialect: Dialect, one: Any, here: str, suffix: str = "") -> str:
             f'<a class="status__relative-time u-url u-uid" href="{url}"><time datetime="{when}">then</time></a></div></div>'
         )
     files = "".join(
-        f'<div class="media-wrapper"><a class="photoswipe-slide" href="{here}{path}">a heron</a></div>'
+        f'<div class="media-wrapper"><a class="photoswipe-slide" href="{here}{path}"><img src="{here}{path}" alt="a heron"></a></div>'
         for path in one.media
     )
     return (

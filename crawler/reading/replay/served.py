@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 from crawler.errors import OutlastError, UsageError
+from crawler.warc.reader import Torn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -83,7 +84,7 @@ class Quiet(BaseHTTPRequestHandler):
         try:
             for piece in pieces:
                 self.wfile.write(piece)
-        except OutlastError:
+        except (OutlastError, Torn):
             self.close_connection = True
 
 
