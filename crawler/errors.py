@@ -12,6 +12,7 @@ OutlastError                   1
 ├── DiskFull                   8   disk or size limit, resumable
 ├── SiteUnavailable            9   the site cannot be reached, refuses or is gone
 ├── NoCollection              10
+├── DatabaseLost              11   the fleet's database cannot be reached, or failed
 └── Interrupted              130   stopped by the user, state saved
 """
 
@@ -93,6 +94,12 @@ class NoCollection(OutlastError):
     """There is no such collection."""
 
     exit_code = 10
+
+
+class DatabaseLost(OutlastError):
+    """The fleet's database cannot be reached; what is captured is saved and the same command goes on from here."""
+
+    exit_code = 11
 
 
 class Interrupted(OutlastError):

@@ -66,12 +66,13 @@ SELECT number, taken, hits, holes FROM stretch WHERE sweep = :sweep ORDER BY num
 
 -- name: stretch_put
 -- A stretch as it is now.
-INSERT OR REPLACE INTO stretch (sweep, number, taken, hits, holes) VALUES (:sweep, :number, :taken, :hits, :holes);
+INSERT INTO stretch (sweep, number, taken, hits, holes) VALUES (:sweep, :number, :taken, :hits, :holes)
+ON CONFLICT (sweep, number) DO UPDATE SET taken = excluded.taken, hits = excluded.hits, holes = excluded.holes;
 
 -- name: swept
 -- An id of a sweep that somebody holds gets a row of its own.
 INSERT INTO fetch (round, fingerprint, bucket, method, url, work, state, token)
-VALUES (:round, :fingerprint, :bucket, :method, :url, :work, 'leased', :token);
+VALUES (:round, :fingerprint, :bucket, :method, :url, :work, 'leased', :token) RETURNING id;
 
 -- name: drop
 -- The row of an id that turned out to be a hole.

@@ -30,7 +30,11 @@ _COUNTED = ("queued", "leased", "done", "failed", "parked", "excluded")
 
 
 def _queries() -> dict[str, str]:
-    text = files("crawler.frontier").joinpath("queries.sql").read_text("utf-8")
+    return parted(files("crawler.frontier").joinpath("queries.sql").read_text("utf-8"))
+
+
+def parted(text: str) -> dict[str, str]:
+    """Return the statements of a file by their names."""
     return {
         part.split("\n", 1)[0].strip(): part.split("\n", 1)[1]
         for part in re.split(r"^-- name: ", text, flags=re.MULTILINE)[1:]
@@ -195,6 +199,9 @@ class FrontierReader:
         """Return how far the sweeps of this round are."""
         if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'sweep'").fetchone():
             return []
+        return self._sweeps_of_round()
+
+    def _sweeps_of_round(self) -> list[Swept]:
         return [
             Swept(template=template, walk=walk, stretches=tuple(self._stretches(number)))
             for number, template, _, _, walk in self._db.execute(self._sql["sweeps"], {"round": self.round}).fetchall()

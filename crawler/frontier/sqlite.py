@@ -99,15 +99,23 @@ class SqliteFrontier(FrontierReader):
     def set_lanes(self, order: Mapping[str, int]) -> None:
         """Give lanes their order."""
         with self._transaction():
-            self._db.executemany("INSERT OR REPLACE INTO lane VALUES (?, ?)", [("robots", 0), *order.items()])
+            self._db.executemany(
+                "INSERT INTO lane VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET priority = excluded.priority",
+                [("robots", 0), *order.items()],
+            )
 
     def meta_set(self, key: str, value: str) -> None:
         """Keep a setting of the collection."""
-        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+        self._db.execute(
+            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (key, value)
+        )
 
     def host_set(self, name: str, facts: dict[str, Any]) -> None:
         """Keep what was learned of a host's pace."""
-        self._db.execute("INSERT OR REPLACE INTO host VALUES (?, ?)", (name, msgspec.json.encode(facts).decode()))
+        self._db.execute(
+            "INSERT INTO host VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET facts = excluded.facts",
+            (name, msgspec.json.encode(facts).decode()),
+        )
 
     # Offer
 
@@ -261,10 +269,14 @@ class SqliteFrontier(FrontierReader):
                 )
             if lane == "robots":
                 self._open(Gate(origin=place, readable=False))
-        self._db.executemany(self._sql["take"], [{"id": one.id, "worker": worker, "expires": expires} for one in got])
+        self._hand_out([one.id for one in got], worker, expires)
         self._moves[bucket, "queued"] -= len(got)
         self._moves[bucket, "leased"] += len(got)
         return got
+
+    def _hand_out(self, numbers: list[int], worker: str, expires: float) -> None:
+        facts = [{"id": number, "worker": worker, "expires": expires} for number in numbers]
+        self._db.executemany(self._sql["take"], facts)
 
     def _lend(
         self, bucket: int, want: int, worker: str, expires: float, admit: Callable[[Fetch], Refusal | None] | None
@@ -345,8 +357,8 @@ class SqliteFrontier(FrontierReader):
         with self._transaction():
             rows = self._db.execute(self._sql[which], facts).fetchall()
             rows = [row for row in rows if wanted is None or row[0] in wanted]
-            for number, bucket in rows:
-                self._db.execute(self._sql["put_back"], {"id": number})
+            self._db.executemany(self._sql["put_back"], [{"id": number} for number, _ in rows])
+            for _, bucket in rows:
                 self._moves[bucket, "leased"] -= 1
                 self._moves[bucket, "queued"] += 1
         return len(rows)
@@ -393,10 +405,14 @@ class SqliteFrontier(FrontierReader):
                     self._settle(row[:5], told, now, is_swept=fetch.sweep)
                     count += 1
                 else:  # another capture of the same: what it has may be more
+                    self._twice(row[0], told)
                     for covered in told.coverage:
                         self._cover(covered)
             self._raise_marks(low_water)
         return count
+
+    def _twice(self, number: int, told: Settlement) -> None:
+        """Take note of a capture of what another has settled; with one writer that is what was taken in."""
 
     def _put_up(self, row: Any) -> Any:
         """Let a fetch that had failed be as if it were queued, as somebody did get it; return its row so."""
@@ -487,7 +503,7 @@ class SqliteFrontier(FrontierReader):
             "round": self.round, "fingerprint": lent.fetch.fingerprint, "bucket": bucket, "method": lent.fetch.method,
             "url": url, "work": _encode(lent.fetch), "token": told.token,
         }  # fmt: skip
-        number = self._db.execute(self._sql["swept"], facts).lastrowid
+        number = self._db.execute(self._sql["swept"], facts).fetchall()[0][0]
         self._moves[bucket, "leased"] += 1
         self._settle((number, bucket, "leased", told.token, url), told, now)
 
@@ -584,7 +600,7 @@ class SqliteFrontier(FrontierReader):
     def _raise_marks(self, marks: Mapping[str, int]) -> None:
         for name, mark in marks.items():
             segment = self._segment(name)
-            self._db.execute("UPDATE segment SET low_water = max(low_water, ?) WHERE id = ?", (mark, segment))
+            self._db.execute("UPDATE segment SET low_water = ? WHERE id = ? AND low_water < ?", (mark, segment, mark))
             self._db.execute("DELETE FROM settled WHERE segment = ? AND offset < ?", (segment, mark))
 
     # Coverage
@@ -746,8 +762,8 @@ class SqliteFrontier(FrontierReader):
     def pause(self, *, lane: str | None = None, origin: str | None = None, paused: bool = True) -> None:
         """Let the buckets of a lane or an origin wait, or go on."""
         self._db.execute(
-            "UPDATE bucket SET paused = :paused WHERE (:lane IS NULL OR lane = :lane) AND "
-            "(:origin IS NULL OR origin = (SELECT id FROM origin WHERE name = :origin))",
+            "UPDATE bucket SET paused = :paused WHERE (CAST(:lane AS TEXT) IS NULL OR lane = :lane) AND "
+            "(CAST(:origin AS TEXT) IS NULL OR origin = (SELECT id FROM origin WHERE name = :origin))",
             {"paused": int(paused), "lane": lane, "origin": origin},
         )
 

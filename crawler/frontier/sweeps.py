@@ -19,7 +19,6 @@ from crawler.template import Template
 from crawler.url import canonical
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
 #: Ids whose bits are kept together.
@@ -121,7 +120,7 @@ class Lent:
 class Sweeps:
     """The sweeps of the current round. Whoever writes does so within a transaction, and calls ``flush`` at its end."""
 
-    def __init__(self, db: sqlite3.Connection, sql: Mapping[str, str]) -> None:
+    def __init__(self, db: Any, sql: Mapping[str, str]) -> None:
         self._db = db
         self._sql = sql
         self._all: list[Sweep] | None = None

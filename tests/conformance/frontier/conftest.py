@@ -2,17 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from crawler.frontier.postgres.engine import PostgresFrontier
 from crawler.frontier.sqlite import SqliteFrontier
+from tests.conformance.frontier import database
+
+#: Makes a frontier, or opens again the one that it made before; the name tells several apart.
+Opener = Callable[[], SqliteFrontier]
 
 
-@pytest.fixture(params=["memory", "file"])
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The address of a database."""
+    with database.server() as address:
+        yield address
+
+
+@pytest.fixture(params=["file", "postgres"])
+def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
+    """What opens one frontier of each lasting engine, again and again."""
+    if request.param == "file":
+        yield lambda: SqliteFrontier(tmp_path / "frontier.sqlite")
+        return
+    address = database.schema(request.getfixturevalue("postgres"))
+    yield lambda: PostgresFrontier(address, "here")
+    database.drop(address)
+
+
+@pytest.fixture(params=["memory", "file", "postgres"])
 def frontier(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqliteFrontier]:
-    made = SqliteFrontier(":memory:" if request.param == "memory" else tmp_path / "frontier.sqlite")
+    address = ""
+    if request.param == "postgres":
+        address = database.schema(request.getfixturevalue("postgres"))
+        made: SqliteFrontier = PostgresFrontier(address, "here")
+    else:
+        made = SqliteFrontier(":memory:" if request.param == "memory" else tmp_path / "frontier.sqlite")
     made.set_lanes({"listings": 10, "posts": 20, "video": 90})
     yield made
     made.close()
+    if address:
+        database.drop(address)

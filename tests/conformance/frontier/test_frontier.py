@@ -11,6 +11,7 @@ from crawler.frontier.interface import Refusal
 from crawler.frontier.reader import FrontierReader
 from crawler.frontier.sqlite import SqliteFrontier
 from crawler.model import Covered, Fetch, Gate, SegmentClass, Standing, State
+from tests.conformance.frontier.conftest import Opener
 from tests.conformance.frontier.support import at, digests, fetch, lease, settle, told
 
 
@@ -293,22 +294,22 @@ def test_a_transaction_that_fails_leaves_nothing(frontier: SqliteFrontier) -> No
     assert frontier.stats().queued == 1
 
 
-def test_settings_and_paces_are_kept(tmp_path: Path) -> None:
-    made = SqliteFrontier(tmp_path / "f.sqlite")
+def test_settings_and_paces_are_kept(opener: Opener) -> None:
+    made = opener()
     made.meta_set("config", "{}")
     made.host_set("*", {"a": 1.5})
     made.close()
-    again = FrontierReader(tmp_path / "f.sqlite")
+    again = opener()
     assert (again.meta_get("config"), again.meta_get("nothing"), again.host_get("*")) == ("{}", None, {"a": 1.5})
     again.close()
 
 
-def test_a_newer_format_is_refused(tmp_path: Path) -> None:
-    made = SqliteFrontier(tmp_path / "f.sqlite")
+def test_a_newer_format_is_refused(opener: Opener) -> None:
+    made = opener()
     made.meta_set("format", "99")
     made.close()
     with pytest.raises(UsageError, match="99"):
-        SqliteFrontier(tmp_path / "f.sqlite")
+        opener()
 
 
 @pytest.mark.parametrize("content", [b"junk" * 2000, b"SQLite format 3\0" + b"\0" * 5000])

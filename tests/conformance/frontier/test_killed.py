@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sqlite3
 import subprocess
 import sys
 import time
@@ -11,14 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from crawler.frontier.postgres.engine import PostgresFrontier
 from crawler.frontier.sqlite import SqliteFrontier
 from tests.acceptance.support import ROOT, environment
+from tests.conformance.frontier import database
 
 WRITER = """
 import sys
+from crawler.frontier.postgres.engine import PostgresFrontier
 from crawler.frontier.sqlite import SqliteFrontier
 from tests.conformance.frontier.support import at, fetch, lease, settle, told
-frontier = SqliteFrontier(sys.argv[1])
+place = sys.argv[1]
+frontier = PostgresFrontier(place, "here") if place.startswith("postgresql:") else SqliteFrontier(place)
 frontier.reset_leases()
 frontier.offer([fetch(str(n)) for n in range(100)])
 print("ready", flush=True)
@@ -28,9 +31,10 @@ while (got := lease(frontier, 10)):
 """
 
 
+@pytest.mark.parametrize("engine", ["file", "postgres"])
 @pytest.mark.parametrize("moment", ["frontier.before-commit:7", "frontier.committed:7", "", "", "", ""])
-def test_kill(tmp_path: Path, moment: str) -> None:
-    path = tmp_path / "frontier.sqlite"
+def test_kill(tmp_path: Path, postgres: str, engine: str, moment: str) -> None:
+    path = str(tmp_path / "frontier.sqlite") if engine == "file" else database.schema(postgres)
     acknowledged: set[int] = set()
     for turn in range(3):
         with subprocess.Popen(
@@ -46,15 +50,14 @@ def test_kill(tmp_path: Path, moment: str) -> None:
                 time.sleep(random.uniform(0.02, 0.3))
                 writer.kill()
             acknowledged |= {int(word) for line in writer.stdout if line.endswith("\n") for word in line.split()}
-    frontier = SqliteFrontier(path)
+    frontier = SqliteFrontier(path) if engine == "file" else PostgresFrontier(path, "here")
     frontier.reset_leases()
     stats = frontier.stats()
+    done = {row[0] for row in frontier._db.execute("SELECT id FROM fetch WHERE state = 'done'")}
+    total = frontier._db.execute("SELECT count(*) FROM fetch").fetchone()[0]
+    if engine == "file":
+        assert frontier._db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     frontier.close()
-    with sqlite3.connect(path) as db:
-        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        done = {row[0] for row in db.execute("SELECT id FROM fetch WHERE state = 'done'")}
-        total = db.execute("SELECT count(*) FROM fetch").fetchone()[0]
-    db.close()
     assert acknowledged <= done
     assert stats.done == len(done)
     assert stats.done + stats.queued == total

@@ -5,12 +5,15 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from crawler.frontier.postgres.engine import PostgresFrontier
 from crawler.frontier.sqlite import SqliteFrontier
 from crawler.model import Leased, State
+from tests.conformance.frontier import database
 from tests.conformance.frontier.support import at, fetch, lease, settle, told
 
 
@@ -18,13 +21,15 @@ class FrontierMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name) / "frontier.sqlite"
-        self.frontier = SqliteFrontier(self.path)
+        self.frontier = self.open()
         #: path → state, for everything ever offered.
         self.model: dict[str, State] = {}
         self.held: list[Leased] = []
         self.stale: list[Leased] = []
         self.offset = 0
+
+    def open(self) -> SqliteFrontier:
+        return SqliteFrontier(Path(self.folder.name) / "frontier.sqlite")
 
     def name(self, leased: Leased) -> str:
         return leased.fetch.url.rsplit("/", 1)[1]
@@ -67,7 +72,7 @@ class FrontierMachine(RuleBasedStateMachine):
     @rule()
     def crash(self) -> None:
         self.frontier.close()
-        self.frontier = SqliteFrontier(self.path)
+        self.frontier = self.open()
         assert self.frontier.reset_leases() == len(self.held)
         for one in self.held:
             self.model[self.name(one)] = State.QUEUED
@@ -85,5 +90,32 @@ class FrontierMachine(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
+class PostgresMachine(FrontierMachine):
+    #: The address of a server, where the test set one up.
+    server = ""
+
+    def __init__(self) -> None:
+        self.address = database.schema(self.server)
+        super().__init__()
+
+    def open(self) -> SqliteFrontier:
+        return PostgresFrontier(self.address, "here")
+
+    def teardown(self) -> None:
+        super().teardown()
+        database.drop(self.address)
+
+
+FrontierMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
 TestFrontier = FrontierMachine.TestCase
-TestFrontier.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+PostgresMachine.TestCase.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)
+
+
+@pytest.mark.usefixtures("served")
+class TestPostgres(PostgresMachine.TestCase):  # type: ignore[misc, name-defined]
+    pass
+
+
+@pytest.fixture(scope="module")
+def served(postgres: str) -> None:
+    PostgresMachine.server = postgres

@@ -1,0 +1,177 @@
+-- Statements of queries.sql that PostgreSQL, or many writers at once, want otherwise; and those only a fleet has.
+
+-- name: buckets_due
+-- Buckets that have work now, best first.
+SELECT b.id, o.name, b.lane FROM bucket b JOIN origin o ON o.id = b.origin LEFT JOIN lane l ON l.name = b.lane
+WHERE b.round = :round AND b.paused = 0 AND (o.closed = 0 OR b.lane = 'robots') AND o.frozen_until <= :now
+AND (SELECT sum(c.queued) FROM bucket_of c WHERE c.bucket = b.id) > 0
+ORDER BY coalesce(l.priority, 50), b.value DESC, b.day DESC, b.id;
+
+-- name: fetches_due
+-- The oldest due fetches of one bucket that nobody else takes at this moment.
+SELECT id, work, attempts, token FROM fetch
+WHERE bucket = :bucket AND state = 'queued' AND not_before <= :now ORDER BY not_before, id LIMIT :n
+FOR UPDATE SKIP LOCKED;
+
+-- name: take_all
+-- Queued fetches go to a worker, each under a new token.
+UPDATE fetch SET state = 'leased', token = token + 1, worker = :worker WHERE id = ANY(:ids);
+
+-- name: holds
+-- A worker may keep what it holds until then.
+INSERT INTO holder (worker, node, expires) VALUES (:worker, :node, :until)
+ON CONFLICT (worker) DO UPDATE SET expires = greatest(holder.expires, excluded.expires), node = excluded.node;
+
+-- name: find_all
+-- Fetches by their ids, which nobody else may settle meanwhile.
+SELECT id, bucket, state, token, url, segment, "offset" FROM fetch WHERE id = ANY(:ids) ORDER BY id FOR UPDATE;
+
+-- name: find_by_fingerprint
+-- A fetch of this round by its fingerprint, which nobody else may settle meanwhile.
+SELECT id, bucket, state, token, url, reason FROM fetch WHERE round = :round AND fingerprint = :fingerprint FOR UPDATE;
+
+-- name: learn_all
+-- Fetches become known, once; those that are new are returned.
+INSERT INTO fetch (id, round, fingerprint, bucket, method, url, work, state)
+SELECT id, :round, fingerprint, bucket, method, url, work, 'queued'
+FROM unnest(:ids::BIGINT[], :fingerprints::BYTEA[], :buckets::BIGINT[], :methods::TEXT[], :urls::TEXT[], :works::BYTEA[])
+    AS new (id, fingerprint, bucket, method, url, work)
+ON CONFLICT (fingerprint, round) DO NOTHING RETURNING fingerprint;
+
+-- name: settle_all
+-- What became of fetches; a try without a record keeps the location it had.
+UPDATE fetch f SET state = s.state, reason = s.reason, status = s.status, attempts = f.attempts + s.tried,
+    not_before = s.not_before, tried = :now, worker = NULL, segment = coalesce(s.segment, f.segment),
+    "offset" = coalesce(s.place, f."offset"), response_offset = coalesce(s.response_offset, f.response_offset),
+    response_length = coalesce(s.response_length, f.response_length)
+FROM unnest(:ids::BIGINT[], :states::TEXT[], :reasons::TEXT[], :statuses::INTEGER[], :tries::INTEGER[],
+    :waits::DOUBLE PRECISION[], :segments::BIGINT[], :offsets::BIGINT[], :response_offsets::BIGINT[],
+    :response_lengths::BIGINT[])
+    AS s (id, state, reason, status, tried, not_before, segment, place, response_offset, response_length)
+WHERE f.id = s.id;
+
+-- name: settled_all
+-- Groups that are settled above their segments' marks.
+INSERT INTO settled SELECT * FROM unnest(:segments::BIGINT[], :offsets::BIGINT[]) ON CONFLICT DO NOTHING;
+
+-- name: payload_all
+-- Records that were the first of this node to have a payload.
+INSERT INTO payload (sha256, node, record_id, url, date, segment, "offset")
+SELECT sha256, :node, record_id, url, date, segment, place
+FROM unnest(:digests::BYTEA[], :records::TEXT[], :urls::TEXT[], :dates::TEXT[], :segments::BIGINT[], :offsets::BIGINT[])
+    AS new (sha256, record_id, url, date, segment, place)
+ON CONFLICT DO NOTHING;
+
+-- name: surplus
+-- A capture of what another has settled.
+INSERT INTO surplus (segment, "offset", fetch, node) VALUES (:segment, :place, :fetch, :node) ON CONFLICT DO NOTHING;
+
+-- name: surplus_all
+-- Captures that settled nothing: URL, segment, offset, and where what settled it stands.
+SELECT f.url, s.name, x."offset", t.name, f."offset" FROM surplus x JOIN segment s ON s.id = x.segment
+JOIN fetch f ON f.id = x.fetch LEFT JOIN segment t ON t.id = f.segment ORDER BY s.name, x."offset";
+
+-- name: held
+-- All that this node holds.
+SELECT id, bucket FROM fetch WHERE state = 'leased' AND worker IN (SELECT worker FROM holder WHERE node = :node)
+ORDER BY id FOR UPDATE;
+
+-- name: held_by
+-- What a worker holds.
+SELECT id, bucket FROM fetch WHERE state = 'leased' AND worker = :worker ORDER BY id FOR UPDATE;
+
+-- name: expired
+-- What is held for longer than agreed.
+SELECT id, bucket FROM fetch WHERE state = 'leased' AND worker IN (SELECT worker FROM holder WHERE expires < :now)
+ORDER BY id FOR UPDATE SKIP LOCKED;
+
+-- name: put_back
+-- A leased fetch is queued again, its attempts as they were.
+UPDATE fetch SET state = 'queued', worker = NULL WHERE id = :id;
+
+-- name: prolong
+-- A worker is alive.
+UPDATE holder SET expires = :until WHERE worker = :worker;
+
+-- name: troubled
+-- Parked or failed fetches, all or those with one reason.
+SELECT id, bucket, reason FROM fetch WHERE state = :state AND state IN ('failed', 'parked')
+AND (:reason::TEXT IS NULL OR reason = :reason::TEXT) ORDER BY id FOR UPDATE;
+
+-- name: cover
+-- Where one thing stands now, before a change.
+SELECT standing, day, round, mark FROM covered WHERE key = :key;
+
+-- name: covers
+-- Where things stand now, before a change that nobody else may make meanwhile.
+SELECT key, standing, day, reason, url, round, mark FROM covered WHERE key = ANY(:keys) ORDER BY key FOR UPDATE;
+
+-- name: cover_new_all
+-- Things become known; those that were not are returned.
+INSERT INTO covered (key, kind, id, standing, day, reason, url, round, mark)
+SELECT * FROM unnest(:keys::BYTEA[], :kinds::TEXT[], :ids::TEXT[], :standings::INTEGER[], :days::TEXT[], :reasons::TEXT[],
+    :urls::TEXT[], :rounds::INTEGER[], :marks::BYTEA[]) ON CONFLICT (key) DO NOTHING RETURNING key;
+
+-- name: cover_all
+-- Things as they stand now.
+UPDATE covered c SET standing = n.standing, day = n.day, reason = n.reason, url = n.url, round = n.round, mark = n.mark
+FROM unnest(:keys::BYTEA[], :standings::INTEGER[], :days::TEXT[], :reasons::TEXT[], :urls::TEXT[], :rounds::INTEGER[],
+    :marks::BYTEA[]) AS n (key, standing, day, reason, url, round, mark) WHERE c.key = n.key;
+
+-- name: moved
+-- The counts of buckets move.
+INSERT INTO bucket_of AS b (bucket, node, queued, leased, done, failed, parked, excluded)
+VALUES (:bucket, :node, :queued, :leased, :done, :failed, :parked, :excluded)
+ON CONFLICT (bucket, node) DO UPDATE SET queued = b.queued + excluded.queued, leased = b.leased + excluded.leased,
+    done = b.done + excluded.done, failed = b.failed + excluded.failed, parked = b.parked + excluded.parked,
+    excluded = b.excluded + excluded.excluded;
+
+-- name: total_moved
+-- A total moves.
+INSERT INTO total_of AS t VALUES (:name, :node, :n) ON CONFLICT (name, node) DO UPDATE SET n = t.n + excluded.n;
+
+-- name: reason_moved
+-- How often a reason holds.
+INSERT INTO reason_of AS r VALUES (:state, :reason, :node, :n)
+ON CONFLICT (state, reason, node) DO UPDATE SET n = r.n + excluded.n;
+
+-- name: coverage_moved
+-- The counters move with the things.
+INSERT INTO coverage_of AS c (kind, day, standing, node, n) VALUES (:kind, :day, :standing, :node, :n)
+ON CONFLICT (kind, day, standing, node) DO UPDATE SET n = c.n + excluded.n;
+
+-- name: claim
+-- What the platform says it has.
+INSERT INTO claim (kind, counter, n, caveat, url) VALUES (:kind, :counter, :count, :caveat, :url)
+ON CONFLICT (kind, counter) DO UPDATE SET n = excluded.n, caveat = excluded.caveat, url = excluded.url;
+
+-- name: note
+-- What a person must hear, and how often it was said.
+INSERT INTO note AS t (text, url, n) VALUES (:text, :url, 1) ON CONFLICT (md5(text)) DO UPDATE SET n = t.n + 1;
+
+-- name: note_again
+-- What was said when a capture was read again, and may have been said before.
+INSERT INTO note (text, url, n) VALUES (:text, :url, 1) ON CONFLICT (md5(text)) DO NOTHING;
+
+-- name: numbers
+-- The ids of a kind that are numbers, in order.
+SELECT CAST(id AS BIGINT) AS number FROM covered WHERE kind = :kind AND id ~ '^[0-9]{1,15}$' ORDER BY number;
+
+-- name: gaps
+-- What is known and not captured.
+SELECT kind, id, standing, day, reason, url FROM covered WHERE standing < :captured
+AND (:kind::TEXT IS NULL OR kind = :kind::TEXT) ORDER BY kind, id;
+
+-- name: changes
+-- What is held and has gone, or become another, since.
+SELECT kind, id, standing, day, reason, url FROM covered WHERE standing = :captured AND reason ~ '.* in round .*'
+ORDER BY kind, id;
+
+-- name: known_payload
+-- The record of this node that first had a payload.
+SELECT record_id, url, date, name FROM payload JOIN segment s ON s.id = payload.segment WHERE sha256 = :sha256 AND payload.node = :node;
+
+-- name: in_ring
+-- Whether an origin's robots.txt redirects, over however many steps, to another's.
+WITH RECURSIVE way (id) AS (SELECT CAST(:target AS BIGINT) UNION SELECT o.follows FROM origin o JOIN way ON o.id = way.id WHERE o.follows IS NOT NULL)
+SELECT 1 FROM way JOIN origin o ON o.id = way.id WHERE o.name = :name;

@@ -1,0 +1,59 @@
+"""What can be read of a frontier in PostgreSQL, by anyone who may connect."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from crawler.errors import DatabaseLost
+from crawler.frontier.postgres.connection import Database, steadily
+from crawler.frontier.reader import FrontierReader, parted
+from crawler.model import Original
+
+if TYPE_CHECKING:
+    from crawler.frontier.interface import Stats, Swept
+
+
+def queries() -> dict[str, str]:
+    """Return the statements by name: those of the embedded engine, with ours before them."""
+    text = files("crawler.frontier.postgres").joinpath("queries.sql").read_text("utf-8")
+    return {**parted(files("crawler.frontier").joinpath("queries.sql").read_text("utf-8")), **parted(text)}
+
+
+class PostgresReader(FrontierReader):
+    """A frontier in PostgreSQL, opened to be read by one ``node`` (the id of its collection).
+
+    Raises DatabaseLost where there is none.
+    """
+
+    def __init__(self, address: str, node: str = "") -> None:
+        self._sql = queries()
+        self._db: Any = Database(address)
+        try:
+            found = self._db.execute("SELECT to_regclass('meta')").fetchall()[0][0]
+            if found is None:
+                raise DatabaseLost("There is no crawl in that database.")  # noqa: TRY301
+            row = self._db.execute("SELECT id FROM node WHERE name = ?", (node,)).fetchone()
+        except BaseException:
+            self._db.close()
+            raise
+        self.node = row[0] if row else 0
+
+    def sweeps(self) -> list[Swept]:
+        """Return how far the sweeps of this round are."""
+        return self._sweeps_of_round()
+
+    def known_payload(self, sha256: str) -> Original | None:
+        """Return the committed record of this node that first had this payload."""
+        facts = {"sha256": bytes.fromhex(sha256), "node": self.node}
+        row = self._db.execute(self._sql["known_payload"], facts).fetchone()
+        return Original(record_id=row[0], url=row[1], date=row[2], segment=row[3]) if row else None
+
+    @steadily
+    def stats(self) -> Stats:
+        """Return the counts."""
+        return super().stats()
+
+    def surplus(self) -> list[tuple[str, str, int, str | None, int | None]]:
+        """Return the captures that settled nothing: URL, segment, offset; segment and offset of what settled it."""
+        return self._db.execute(self._sql["surplus_all"]).fetchall()  # type: ignore[no-any-return]

