@@ -17,6 +17,7 @@ from crawler.frontier.reader import FrontierReader
 from crawler.reading.page.forecast import WINDOW, History, forecast
 from crawler.reading.page.newest import Newest
 from crawler.reading.page.snapshot import MOST_HOSTS, Evidence, deadline, snapshot
+from crawler.withheld import Withheld
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -58,7 +59,8 @@ class Board:
         self.sources = sources
         self.closed = asyncio.Event()
         self._frontier = FrontierReader(collection.frontier)
-        self._newest = Newest(collection, self._frontier, sources.spider)
+        self._withheld = Withheld(collection)
+        self._newest = Newest(collection, self._frontier, sources.spider, self._withheld)
         self._evidence = Evidence(collection)
         #: One thread reads, so that a connection serves one at a time.
         self._thread = ThreadPoolExecutor(1, "page")
@@ -117,6 +119,7 @@ class Board:
         rate, byte_rate = history.rates()
         ends = [when for when in (self.sources.ends, deadline(self._frontier)) if when]
         shot = snapshot(self.collection, self._frontier, self._evidence, stats, now)
+        shot["troubles"] = [one for one in shot["troubles"] if not self._withheld.hides(url=one["url"])]
         self._add_rates(shot["hosts"], now)
         held = self._frontier.in_hand()
         for worker in workers:

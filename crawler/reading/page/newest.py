@@ -28,12 +28,15 @@ if TYPE_CHECKING:
 
     from crawler.collection import Collection
     from crawler.frontier.reader import FrontierReader
+    from crawler.withheld import Withheld
     from spiders.base import PlatformSpider
 
 log = logging.getLogger("outlast.page")
 
 #: How many of each are shown, how many captures are read for that in one look, and how many are remembered.
 SHOWN, LOOKS, REMEMBERED = 8, 8, 256
+#: Items of a page of which one may be taken down.
+MOST_ITEMS = 100_000
 #: Bytes of a page's record that are worth reading for this, and of an image that are sent.
 MAX_PAGE, MAX_IMAGE = 512 << 10, 8 << 20
 #: Bytes of the newest indexes of each class that are looked at, and captures in them.
@@ -60,11 +63,15 @@ def image_type(head: bytes) -> str | None:
 class Newest:
     """The newest things of one collection, as ``spider`` reads them; without one no posts."""
 
-    def __init__(self, collection: Collection, frontier: FrontierReader, spider: PlatformSpider | None) -> None:
+    def __init__(
+        self, collection: Collection, frontier: FrontierReader, spider: PlatformSpider | None, withheld: Withheld
+    ) -> None:
         self._collection = collection
         self._frontier = frontier
         self._spider = spider
         self._shelf = Shelf(collection)
+        self._withheld = withheld
+        self._takedowns = 0
         self._indexed: tuple[list[Path], list[Location]] = ([], [])
         #: What captures that were read gave: posts, and the name of an image.
         self._posts: dict[tuple[str, int], list[dict[str, Any]]] = {}
@@ -76,6 +83,7 @@ class Newest:
 
         ``live`` says where the newest captures of a crawl of ours stand, oldest first; None where there is none.
         """
+        self._obey()
         known = {
             (one.segment, one.response_offset): one for one in [*self._from_indexes(live is not None), *(live or ())]
         }
@@ -97,6 +105,14 @@ class Newest:
             return None
         kind = image_type(data)
         return (kind, data) if kind and len(data) <= MAX_IMAGE else None
+
+    def _obey(self) -> None:
+        """Forget what was read before something else was taken down."""
+        self._withheld.look()
+        if self._takedowns != len(self._withheld.entries):
+            self._takedowns = len(self._withheld.entries)
+            for known in (self._posts, self._names, self._images):
+                known.clear()
 
     # Where to look
 
@@ -145,16 +161,21 @@ class Newest:
         path = self._shelf.path(one.segment)
         if self._spider is None or path is None or one.response_length > MAX_PAGE:
             return []
+        withheld = self._withheld if self._withheld.is_any else None
         try:
             request, record = read_at(path, one.offset), read_at(path, one.response_offset)
-            if record.type != "response":
+            if record.type != "response" or (withheld and withheld.hides_record(record, one.segment)):
                 return []
-            items = of_capture(request, record, self._spider, SHOWN)
+            # A page that says anything of what was taken down says nothing.
+            items = of_capture(request, record, self._spider, MOST_ITEMS if withheld else SHOWN)
+            if withheld and any(withheld.hides(item=item) for item in items):
+                return []
         except Exception as e:  # noqa: BLE001 - a callback may fail in any way over a hostile page; nobody lacks it here
             log.debug("%s:%d is not shown: %s", one.segment, one.offset, e)
             return []
         is_markup = self._spider.markup
-        return [_post(item, is_markup) for item in items if isinstance(item, Post) and not item.deleted]
+        posts = [item for item in items if isinstance(item, Post) and not item.deleted]
+        return [_post(post, is_markup) for post in posts[:SHOWN]]
 
     def _shown_images(self, captures: list[Location]) -> list[dict[str, Any]]:
         fresh = [one for one in captures if (one.segment, one.response_offset) not in self._names]

@@ -24,6 +24,7 @@ from crawler.reading.page.metrics import METRICS, text
 from crawler.reading.page.newest import Newest, image_type
 from crawler.reading.page.snapshot import Evidence, deadline
 from crawler.warc.reader import Records, read_at
+from crawler.withheld import Names, Withheld
 from spiders.registry import adopt
 from tests.conformance.frontier.support import at, fetch, lease, settle, told
 from tests.unit.reading.shelves import Page, Shop
@@ -128,7 +129,7 @@ def look(tmp_path: Path) -> Callable[[Shop, list[Location]], tuple[Newest, dict[
         file = shop.collection.spider_file
         assert file is not None
         spider = adopt(file)(seed=Seed(url="https://a.example/"))
-        newest = Newest(shop.collection, FrontierReader(shop.collection.frontier), spider)
+        newest = Newest(shop.collection, FrontierReader(shop.collection.frontier), spider, Withheld(shop.collection))
         return newest, newest.look(live)
 
     return looking
@@ -162,6 +163,29 @@ def test_what_is_markup_is_shown_as_its_text(tmp_path: Path, look: Any) -> None:
     page.says({"id": "1", "text": "<p>tea &lt;b&gt;<br>and <script>alert(1)</script>toast</p>"})
     _, found = look(shop, _locations(page))
     assert [post["text"] for post in found["posts"]] == ["tea <b> and toast"]
+
+
+def test_what_is_taken_down_while_it_is_shown_goes_at_once(tmp_path: Path, look: Any) -> None:
+    shop = Shop(tmp_path / "c")
+    page, images = shop.segment(), shop.segment("images")
+    page.says({"id": "1", "text": "kept"})
+    page.says(
+        {"id": "2", "text": "beside it"},
+        *({"id": f"x{n}", "text": "x"} for n in range(50)),
+        {"id": "3", "text": "secret"},
+    )
+    images.holds("https://a.example/3/photo.jpg", JPEG)
+    live = [*_locations(page), *_locations(images)]
+    newest, found = look(shop, live)
+    assert "2" in {post["id"] for post in found["posts"]}
+    (image,) = found["images"]
+    Withheld(shop.collection).add(
+        "takedown", by="she", reason="hers", names=Names(posts=("post/3",), urls=("https://a.example/3",))
+    )
+    found = newest.look(live)
+    assert [post["id"] for post in found["posts"]] == ["1"]
+    assert found["images"] == []
+    assert newest.image(image["name"]) is None
 
 
 def test_an_image_has_the_type_of_its_bytes_and_a_name_nobody_guesses(tmp_path: Path, look: Any) -> None:
