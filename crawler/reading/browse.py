@@ -7,6 +7,7 @@ are. Who asks under another host's name (DNS rebinding) gets nothing.
 from __future__ import annotations
 
 import re
+import sqlite3
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -68,9 +69,11 @@ def browsing(
 
 class _Answer(Quiet):
     source: _Source
+    _is_begun = False
 
     def do_GET(self) -> None:  # noqa: N802 - its name in the base class
         """Answer; whatever goes wrong over what is held is a page, too."""
+        self._is_begun = False
         port = self.connection.getsockname()[1]
         if self.headers.get("Host", "").lower() not in {f"127.0.0.1:{port}", f"localhost:{port}"}:
             self.refuse(HTTPStatus.MISDIRECTED_REQUEST, "This answers on the loopback only.\n")
@@ -79,7 +82,10 @@ class _Answer(Quiet):
             self._route()
         except (BrokenPipeError, ConnectionResetError, TimeoutError):
             self.close_connection = True
-        except (OutlastError, Torn) as e:
+        except (OutlastError, Torn, sqlite3.Error) as e:
+            if self._is_begun:  # a record that ends in the middle: so does its answer
+                self.close_connection = True
+                return
             self._page(HTTPStatus.NOT_FOUND, "browse_none.html", title="Not here", why=str(e))
 
     do_HEAD = do_GET  # noqa: N815 - the base class calls it so
@@ -158,6 +164,7 @@ class _Answer(Quiet):
             self.wfile.write(body)
 
     def _begin(self, status: HTTPStatus, headers: dict[str, str]) -> None:
+        self._is_begun = True
         self.send_response(status)
         for name, value in (_ALWAYS | headers).items():
             self.send_header(name, value)

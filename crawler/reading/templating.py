@@ -61,7 +61,7 @@ def _environment() -> Environment:
         loader=PackageLoader("crawler.reading"), autoescape=True, undefined=StrictUndefined, finalize=harmless,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    made.filters |= {"size": size, "n": number, "when": when, "oneline": oneline, "between": between}
+    made.filters |= {"size": size, "n": number, "of": counted, "when": when, "oneline": oneline, "between": between}
     return made
 
 
@@ -78,6 +78,11 @@ def size(count: float | None) -> str:
 def number(count: int) -> str:
     """Return a number with its thousands apart, at which no line breaks."""
     return f"{count:,}"
+
+
+def counted(count: int, one: str) -> str:
+    """Return a number and what it counts."""
+    return f"{count:,} {one}" if count == 1 else f"{count:,} {one}s"
 
 
 def when(text: str | None) -> str:

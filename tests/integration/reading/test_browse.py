@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gzip
 import http.client
+import random
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -292,3 +293,30 @@ def test_what_is_not_on_this_machine_is_said(tmp_path: Path) -> None:
         assert re.search("is not on this machine", words(check(body.decode())))
     with served(shop.collection, remote=lambda _, start, length: data[start : start + length]) as server:
         assert asked(server, source)[2] == picture()
+
+
+def test_a_damaged_record_ends_its_answer_and_nothing_else(tmp_path: Path) -> None:
+    shop = Shop(tmp_path / "c")
+    text = shop.segment()
+    text.says(
+        {"id": "1", "text": "tea"},
+        {"is": "media", "id": "m", "kind": "video", "url": "https://a.example/a.mp4", "post": "1"},
+    )
+    text.seal()
+    noise = random.Random(1).randbytes(3 << 20)
+    files = shop.segment("originals")
+    files.holds("https://a.example/a.mp4", FILM[:12] + noise, "video/mp4")
+    path = files.seal()
+    with served(shop.collection) as server:
+        (source,) = page(server, "/post?id=1").xpath("//video/@src")
+        with path.open("r+b") as file:
+            file.seek(path.stat().st_size // 2)
+            file.write(b"damage" * 2000)
+        connection = http.client.HTTPConnection("127.0.0.1", server, timeout=20)
+        connection.request("GET", source)
+        answer = connection.getresponse()
+        with suppress(http.client.IncompleteRead):
+            body = answer.read()
+            assert answer.status == 404 or len(body) == len(noise) + 12
+        connection.close()
+        assert "tea" in words(page(server, "/"))

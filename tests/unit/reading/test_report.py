@@ -208,7 +208,7 @@ def test_what_proves_it_and_where_its_copies_are(tmp_path: Path) -> None:
     said = words(reported(shop.collection, tmp_path / "r.html", copies=_copies(shop.collection))[0])
     assert signed.public_key in said
     assert f"statement-00001.json, {signed.statement.made[:10]}" in said
-    assert "over 1 segments (1 came later)" in said
+    assert "over 1 segment (1 came later)" in said
     assert "shedfile:///mnt/<shed>not counted: it refuses <us>322.0 KiB" in said
     assert "no longer what was signed" not in said
     lines = shop.collection.manifest.read_bytes().splitlines(keepends=True)
