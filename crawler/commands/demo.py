@@ -65,7 +65,7 @@ def demo(platform: str, posts: int, into: str | None, **options: Any) -> int:
     console.say(f"  archive browse {shown}       read it in a browser")
     console.say(f"  archive report {shown}       all of that as one page")
     console.say(f"  archive verify {shown}       prove it again, any time")
-    console.say(f"  ls {shown}/warcs             WARC/1.1 files for any replay tool")
+    console.say(f"  archive replay {shown}       open it in the browser, offline")
     console.say("  archive crawl example.org       the real thing")
     code = code or (3 if missing else 0)
     console.summary(

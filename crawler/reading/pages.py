@@ -37,7 +37,7 @@ _SCHEMA = """
 CREATE TABLE page (
     url TEXT PRIMARY KEY, stamp TEXT NOT NULL, segment TEXT NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL,
     html INTEGER NOT NULL, post INTEGER NOT NULL DEFAULT 0, title TEXT, text TEXT
-) WITHOUT ROWID
+)
 """
 _NEWER = """
 INSERT INTO page (url, stamp, segment, offset, length, html) VALUES (?, ?, ?, ?, ?, ?)
