@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 #: Version of what is made here.
 FORMAT = 1
 INDEX = "index.cdxj"
+_WITHHELD = (
+    "{:,} segments hold what was taken down and are left out; archive takedown --rewrite writes them anew without it"
+)
 #: Classes of segments that replay does not show.
 _HIDDEN = frozenset({SegmentClass.ATTEMPTS.value, SegmentClass.RESTRICTED.value})
 
@@ -61,8 +64,9 @@ def prepared(
     """Make index and pages, or take those that are as new as the collection; keep others from making them meanwhile."""
     with Dataset(collection) as dataset:
         said = lacks(dataset.update(jobs=jobs, say=say))
-        segments, away = _segments(collection, remote)
-        told = repr((FORMAT, _stamp(dataset), [one.sha256 for one in segments]))
+        withheld = dataset.withheld.segments(collection.indexes)
+        segments, away = _segments(collection, remote, withheld)
+        told = repr((FORMAT, _stamp(dataset), len(dataset.withheld.entries), [one.sha256 for one in segments]))
         with _place(collection.root / "replay", hashlib.sha256(told.encode()).hexdigest()[:16]) as (folder, is_new):
             if is_new or not (folder / "unread").is_file():
                 unread = _make(collection, folder, segments, dataset, Shelf(collection, remote), say)
@@ -70,6 +74,7 @@ def prepared(
                 (folder / "unread.part").replace(folder / "unread")
             unread = int((folder / "unread").read_text())
             said += (f"{unread:,} pages have no title and text in the list",) if unread else ()
+            said += (_WITHHELD.format(len(withheld)),) if withheld else ()
             said += (f"{away:,} segments are elsewhere only and are left out",) if away else ()
             with closing(Pages(folder / "pages.sqlite")) as pages:
                 yield Prepared(folder=folder, index=folder / INDEX, pages=pages, segments=tuple(segments), lacks=said)
@@ -81,13 +86,19 @@ def _stamp(dataset: Dataset) -> str:
     return repr(tuple(found.fetchone()))
 
 
-def _segments(collection: Collection, remote: Remote | None) -> tuple[list[Entry], int]:
-    """Return the segments that are shown, and how many cannot be read; what was salvaged of one stands in its place."""
+def _segments(collection: Collection, remote: Remote | None, withheld: set[str]) -> tuple[list[Entry], int]:
+    """Return the segments that are shown, and how many cannot be read.
+
+    A segment is handed out whole, so one that holds what was taken down is not. What was salvaged of a segment, or
+    written anew without what was taken down, stands in its place.
+    """
     here = {path.name for path in collection.sealed_segments()}
     entries = [
         one
-        for one in manifest.read(collection.manifest)
-        if class_of(one.segment) not in _HIDDEN and salvaged_name(one.segment) not in here
+        for one in manifest.standing(manifest.read(collection.manifest))
+        if class_of(one.segment) not in _HIDDEN
+        and one.segment not in withheld
+        and salvaged_name(one.segment) not in here
     ]
     held = [
         one for one in entries if one.segment in here or (remote is not None and _index_of(collection, one).is_file())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import zipfile
@@ -18,6 +19,7 @@ from crawler.reading import wacz
 from crawler.reading.export import Order, export
 from crawler.warc.verify.references import References
 from crawler.warc.verify.wacz import check_wacz
+from crawler.withheld import Names, Withheld
 from tests.unit.reading.shelves import Shop
 
 POST = {"id": "1", "text": "black tea", "author": "heron", "author_name": "A heron"}
@@ -160,6 +162,21 @@ def test_what_is_elsewhere_is_read_from_there_or_left_out(order: Order) -> None:
     (written,) = export("wacz", order)
     assert "elsewhere" in written.lacks[0]
     assert f"archive/{path.name}" not in members(order.output)
+
+
+def test_a_segment_with_what_was_taken_down_is_left_out(order: Order) -> None:
+    list(export("wacz", order))
+    assert "https://a.example/1" in pages(members(order.output))
+    names = Names(files=("https://a.example/1",))
+    Withheld.load(order.collection).add(
+        "takedown", by="a heron", reason="asked", what=("url", "https://a.example/1"), names=names
+    )
+    (written,) = export("wacz", order)
+    found = members(order.output)
+    assert "--rewrite" in written.lacks[0]
+    assert not any(b"a post's page" in gzip.decompress(data) for name, data in found.items() if name.endswith(".gz"))
+    assert set(pages(found)) == {"https://a.example/", "https://a.example/again"}
+    assert b"https://a.example/1" not in found["indexes/index.cdx"]
 
 
 def test_a_directory_is_not_overwritten(order: Order) -> None:
