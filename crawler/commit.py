@@ -40,6 +40,7 @@ from crawler.model import (
     Settlement,
     Standing,
     State,
+    source_of,
 )
 from crawler.politeness.robots import MAX_BYTES, gate_from
 from crawler.url import canonical
@@ -111,16 +112,16 @@ class Found:
             self.items.append(thing)
             if isinstance(thing, Post):
                 # Accounts and media are captured by the fetch that covers them; a post is what the page says.
-                self.coverage.append(_told(thing, response.url))
+                self.coverage.append(_told(thing, source_of(response.fetch)))
         else:
             raise TypeError(f"a callback yielded {type(thing).__name__}; see spiders/base.py for what it may yield")
         if self.size > MAX_FOUND:
             raise ValueError(f"the page names more than {MAX_FOUND} bytes of work")
 
 
-def _told(post: Post, source: str) -> Covered:
+def _told(post: Post, source: bytes) -> Covered:
     said = "\0".join((post.text, *post.media, str(post.deleted)))
-    mark = b"".join(blake2b(part.encode("utf-8", "replace"), digest_size=8).digest() for part in (source, said))
+    mark = source + blake2b(said.encode("utf-8", "replace"), digest_size=8).digest()
     return Covered(kind=post.kind, id=post.id, standing=Standing.CAPTURED, day=_day(post), url=post.url, mark=mark)
 
 

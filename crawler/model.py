@@ -13,7 +13,9 @@ import hashlib
 import io
 from dataclasses import dataclass, field
 from enum import StrEnum
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from urllib.parse import urlsplit
 
 from crawler.url import canonical
 
@@ -294,7 +296,7 @@ class Covered:
     #: Why, for refused, missing and partial things.
     reason: str = ""
     url: str = ""
-    #: Of a post: which answer told of it and what it said, 8 bytes each, so that a later round sees that it changed.
+    #: Of a post: what told of it (``source_of``) and what it said, 8 bytes each, so that a later round sees a change.
     mark: bytes = b""
 
 
@@ -442,3 +444,9 @@ class Media:
 
 
 Item = Account | Post | Media
+
+
+def source_of(fetch: Fetch) -> bytes:
+    """Return 8 bytes for what tells of things: a callback, and a path without the page of a list."""
+    path = urlsplit(fetch.url).path
+    return blake2b(f"{fetch.callback} {path}".encode("utf-8", "replace"), digest_size=8).digest()

@@ -24,6 +24,7 @@ from crawler.crew import Crew
 from crawler.errors import DiskFull, Interrupted, OutlastError, TimeUp
 from crawler.frontier import checkpoint
 from crawler.frontier.thread import WriterThread
+from crawler.model import SegmentClass
 from crawler.recover import recover, take_in
 from crawler.reparse import reparse
 from crawler.sealing import Sealing
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from crawler.config import Config
     from crawler.frontier.interface import Stats
     from crawler.frontier.sqlite import SqliteFrontier
-    from crawler.model import Claim, Location, Note, Seed
+    from crawler.model import Claim, Fetch, Location, Note, Seed
     from spiders.base import PlatformSpider
 
 log = logging.getLogger("outlast.supervise")
@@ -151,13 +152,21 @@ class Supervisor:
         """Return where the newest captures of this run stand, oldest first."""
         return list(self._crew.newest)
 
-    def begin_again(self) -> bool:
-        """Open a new round where the last one has nothing left to do; say whether that is so."""
+    def begin_again(self, *, recheck: bool = False) -> bool:
+        """Open a new round where the last one has nothing left to do; say whether that is so.
+
+        ``recheck``: every list is read to its end, and every page that is held is asked for again.
+        """
         stats = self.frontier.stats()
         if stats.queued + stats.leased - stats.blocked > 0 or self.frontier.meta_get("seeded") is None:
             return False
-        self.frontier.open_round(self.frontier.round + 1)
+        self.frontier.open_round(self.frontier.round + 1, self._is_page if recheck else None)
         return True
+
+    def _is_page(self, fetch: Fetch) -> bool:
+        """Say whether a fetch is of a page that shows something, rather than of a file or a list."""
+        is_file = self.spider.segment_class(fetch.lane) is not SegmentClass.TEXT
+        return fetch.callback is not None and fetch.covers is not None and not is_file
 
     def list_urls(self, urls: Iterable[str]) -> None:
         """Offer URLs that the user listed, beside the platform's own."""

@@ -99,6 +99,9 @@ class PlatformSpider(scrapy.Spider):
     #: Callbacks that also read a final refusal, because another way must be taken then. Their fetch is a ``sweep``:
     #: asked on the chance that it answers.
     reads_refusals: ClassVar[frozenset[str]] = frozenset()
+    #: Callbacks of lists that name all there is, or of pages that show all of a thread: a post that they told of once,
+    #: and in a later round no longer, is gone.
+    names_all: ClassVar[frozenset[str]] = frozenset()
     #: Requests a second that a host asks for at the most: host → rate. Where the user names a rate, that goes.
     rates: ClassVar[Mapping[str, float]] = {}
     #: What posts and accounts say is HTML.

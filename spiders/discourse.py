@@ -62,6 +62,7 @@ class DiscourseSpider(PageSpider):
     kinds: ClassVar[tuple[str, ...]] = ("topic", "post", "account", "image", "file", "page", "avatar", "asset")
     reads_refusals: ClassVar[frozenset[str]] = _DOORS
     reads_holes: ClassVar[frozenset[str]] = _DOORS
+    names_all: ClassVar[frozenset[str]] = frozenset({"parse_posts", "parse_topic", "parse_stream"})
 
     @classmethod
     def recognise(cls, replies: Sequence[CaptureResponse]) -> Evidence | None:

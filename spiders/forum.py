@@ -58,6 +58,7 @@ class ForumSpider(PageSpider):
     kinds: ClassVar[tuple[str, ...]] = ("thread", "post", "account", "image", "file", "avatar", "page", "asset")
     reads_refusals: ClassVar[frozenset[str]] = frozenset({"parse_members", "parse_file"})
     reads_holes: ClassVar[frozenset[str]] = frozenset({"parse_members", "parse_file"})
+    names_all: ClassVar[frozenset[str]] = frozenset({"parse_thread"})
 
     @classmethod
     def recognise(cls, replies: Sequence[CaptureResponse]) -> Evidence | None:

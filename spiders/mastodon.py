@@ -46,6 +46,7 @@ class MastodonSpider(MastodonPages):
     probes: ClassVar[tuple[Probe, ...]] = (Probe(path=INSTANCE, order=20),)
     reads_refusals: ClassVar[frozenset[str]] = frozenset({"parse_timeline", "parse_account"})
     reads_holes: ClassVar[frozenset[str]] = frozenset({"parse_timeline"})
+    names_all: ClassVar[frozenset[str]] = frozenset({"parse_account"})
 
     @classmethod
     def recognise(cls, replies: Sequence[CaptureResponse]) -> Evidence | None:

@@ -75,6 +75,7 @@ class WordPressSpider(PageSpider):
     )  # fmt: skip
     reads_refusals: ClassVar[frozenset[str]] = frozenset({"parse_types", "parse_listing", "parse_sitemap"})
     reads_holes: ClassVar[frozenset[str]] = frozenset({"parse_types", "parse_listing", "parse_sitemap"})
+    names_all: ClassVar[frozenset[str]] = frozenset({"parse_listing"})
 
     @classmethod
     def recognise(cls, replies: Sequence[CaptureResponse]) -> Evidence | None:

@@ -14,6 +14,7 @@ from crawler.commands.status import claim_line, coverage_lines, note_line, show_
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from crawler.collection import Collection
     from crawler.frontier.reader import FrontierReader
     from crawler.model import Covered
 
@@ -47,7 +48,7 @@ def coverage(directory: str, kinds: tuple[str, ...], by_day: bool, most: int, **
         if by_day:
             show_days(frontier, kinds, console)
         found = _show_gaps(frontier, kinds, most, console)
-        _show_changes(frontier, kinds, console)
+        _show_changes(frontier, _names_all(collection), kinds, console)
         _show_holes(frontier, kinds, console)
     finally:
         frontier.close()
@@ -94,9 +95,16 @@ def _gaps(frontier: FrontierReader, kinds: tuple[str, ...]) -> Iterator[Covered]
         yield from (gap for gap in frontier.gaps(kind) if gap.standing.value not in {"excluded", "vacant"})
 
 
-def _show_changes(frontier: FrontierReader, kinds: tuple[str, ...], console: Console) -> None:
+def _names_all(collection: Collection) -> frozenset[str]:
+    """Return which lists of the platform name all there is."""
+    from spiders.registry import get  # noqa: PLC0415 - loads Scrapy
+
+    return get(collection.marker.platform, collection.spider_file).names_all
+
+
+def _show_changes(frontier: FrontierReader, whole: frozenset[str], kinds: tuple[str, ...], console: Console) -> None:
     """Name what is held and has changed on the platform since: no gap, and worth knowing."""
-    for one in frontier.changes():
+    for one in frontier.changes(whole):
         if not kinds or one.kind in kinds:
             segment, offset, status = frontier.evidence(one.url) or ("", 0, 0)
             console.event(

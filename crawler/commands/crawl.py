@@ -259,6 +259,9 @@ def of_spider(function: Callable[..., Any]) -> Callable[..., Any]:
     help="Queue again what is parked, failed or missing.",
 )
 @click.option("--again", is_flag=True, help="Crawl a finished collection anew: fetch what is new or has changed.")
+@click.option(
+    "--recheck", is_flag=True, help="With --again: read all lists and pages again, to see what was edited or deleted."
+)
 @of_dashboard
 @options_of_a_crawl
 @common
@@ -266,6 +269,7 @@ def crawl(
     domain: str | None, into: str | None, listing: Any, templates: tuple[str, ...], template_order: str,
     spider: str | None, reparse: bool, platform: str, since: str | None, until: str | None,
     spider_options: tuple[str, ...], add_seed: bool, retry: tuple[str, ...], again: bool,
+    recheck: bool,
     dashboard: str | None, **options: Any,
 ) -> int:  # fmt: skip
     """Save a whole site: recognise the platform at DOMAIN (a host, host:port or URL), walk its public posts and
@@ -285,7 +289,7 @@ def crawl(
         seed=_seed(first, since, until, spider_options), into=into, urls=urls,
         templates={template.text: template_order for template in swept}, platform=platform,
         spider=Path(spider) if spider else None, reparse=reparse, add_seed=add_seed, config=config_from(options),
-        retry=retry, again=again, dashboard=dashboard,
+        retry=retry, again=again or recheck, recheck=recheck, dashboard=dashboard,
     )  # fmt: skip
     return carry_out(order, console)
 

@@ -68,6 +68,8 @@ class Order:
     #: States whose fetches are queued again.
     retry: tuple[str, ...] = ()
     again: bool = False
+    #: Of that round: look at all that is held.
+    recheck: bool = False
     #: Where the live page is to be served.
     dashboard: str | None = None
 
@@ -163,7 +165,7 @@ def _run(
         count = frontier.requeue_missing() if state == "missing" else frontier.requeue(state)
         console.say(f"{count:,} {state} fetches queued again")
     if order.again:
-        is_new = supervisor.begin_again()
+        is_new = supervisor.begin_again(recheck=order.recheck)
         console.say(f"Round {frontier.round}{'' if is_new else ', begun before, goes on'}: what is new or changed.")
     for text, count in supervisor.sweep(order.templates).items():
         console.say(f"{text}: {count:,} ids to ask" if count else f"{text}: goes on where it was")

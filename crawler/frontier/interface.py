@@ -136,8 +136,11 @@ class Frontier(Protocol):
         """The current round; fingerprints are unique within one."""
         ...
 
-    def open_round(self, number: int) -> None:
-        """Begin a round: what earlier rounds did stays, nothing of it is queued any more."""
+    def open_round(self, number: int, recheck: Callable[[Fetch], bool] | None = None) -> None:
+        """Begin a round: what earlier rounds did stays, nothing of it is queued any more.
+
+        With ``recheck`` what was answered before and that holds for is queued, and no listing stops at what is known.
+        """
         ...
 
     def set_lanes(self, order: Mapping[str, int]) -> None:

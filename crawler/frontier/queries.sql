@@ -162,8 +162,13 @@ UPDATE covered SET standing = :standing, reason = :reason, round = :round, mark 
 WHERE kind = :kind AND id = :id;
 
 -- name: cover_changed
--- A thing that is held is gone now, or says something else.
-UPDATE covered SET reason = :reason, mark = coalesce(:mark, mark) WHERE kind = :kind AND id = :id;
+-- A thing that is held is gone now, or says something else, as an answer shows.
+UPDATE covered SET reason = :reason, mark = coalesce(:mark, mark), url = CASE WHEN :url = '' THEN url ELSE :url END
+WHERE kind = :kind AND id = :id;
+
+-- name: cover_seen
+-- A thing that is held is there still.
+UPDATE covered SET round = :round WHERE kind = :kind AND id = :id;
 
 -- name: cover_count
 -- The counters move with the thing.
@@ -210,6 +215,20 @@ AND (fetch.state != 'done' OR (segment.state IS NOT NULL AND segment.state != 's
 -- name: gaps
 -- What is known and not captured.
 SELECT kind, id, standing, day, reason, url FROM covered WHERE standing < :captured AND (:kind IS NULL OR kind = :kind) ORDER BY kind, id;
+
+-- name: answered
+-- What earlier rounds asked for and got.
+SELECT id, work FROM fetch
+WHERE id > :after AND round < :round AND state = 'done' AND status BETWEEN 200 AND 299 ORDER BY id LIMIT 1000;
+
+-- name: asked
+-- What a round asked for, and how it ended.
+SELECT work, state, status FROM fetch WHERE round = :round;
+
+-- name: unseen
+-- Posts that are held, and that a round which looked for all of them did not meet.
+SELECT kind, id, day, url, mark FROM covered
+WHERE standing = :captured AND mark IS NOT NULL AND round < :round AND substr(reason, 1, 14) <> 'gone in round ' ORDER BY kind, id;
 
 -- name: changes
 -- What is held and has gone, or become another, since.

@@ -17,7 +17,7 @@ import msgspec
 
 from crawler.errors import DiskFull, OutlastError, UsageError
 from crawler.frontier.interface import Host, Stats, Stretch, Swept, Trouble
-from crawler.model import Claim, Covered, Fetch, Gate, Note, Original, Standing
+from crawler.model import Claim, Covered, Fetch, Gate, Note, Original, Standing, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -227,9 +227,39 @@ class FrontierReader:
         """Yield what is known and not captured."""
         yield from self._told_of("gaps", kind=kind)
 
-    def changes(self) -> Iterator[Covered]:
-        """Yield what is captured and, as a later round saw, gone since."""
+    def changes(self, whole: frozenset[str] = frozenset()) -> Iterator[Covered]:
+        """Yield what is captured and, as a later round saw, gone since or become another.
+
+        ``whole`` names callbacks whose lists name all there is: what they told of, and no longer do, is gone.
+        """
         yield from self._told_of("changes")
+        if number := int(self.meta_get("recheck") or 0):
+            yield from self._gone(number, whole)
+
+    def _gone(self, number: int, whole: frozenset[str]) -> Iterator[Covered]:
+        """Yield posts that the last round to look for all of them did not meet, where an answer shows it."""
+        rows = self._db.execute(self._sql["unseen"], {"captured": RANK[Standing.CAPTURED], "round": number}).fetchall()
+        lists = self._read_whole(number, whole) if rows else {}
+        for kind, thing, day, url, mark in rows:
+            page = self.evidence(url) if url else None
+            where = url if page is not None and page[2] in {404, 410} else lists.get(bytes(mark[:8]), "")
+            if where:
+                reason = f"gone in round {number}"
+                yield Covered(kind=kind, id=thing, standing=Standing.CAPTURED, day=day, reason=reason, url=where)
+
+    def _read_whole(self, number: int, whole: frozenset[str]) -> dict[bytes, str]:
+        """Return lists that a round read to their end, by what stands in a mark → a URL of theirs."""
+        found: dict[bytes, str] = {}
+        broken = set()
+        for work, state, status in self._db.execute(self._sql["asked"], {"round": number}):
+            fetch = msgspec.msgpack.decode(work, type=Fetch)
+            if fetch.callback in whole:
+                # What has not changed is not read, and so tells of nothing.
+                if state != "done" or status == 304:
+                    broken.add(source_of(fetch))
+                elif status == 200:
+                    found.setdefault(source_of(fetch), fetch.url)
+        return {source: url for source, url in found.items() if source not in broken}
 
     def _told_of(self, which: str, **facts: Any) -> Iterator[Covered]:
         rows = self._db.execute(self._sql[which], {"captured": RANK[Standing.CAPTURED], **facts})

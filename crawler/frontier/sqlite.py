@@ -85,16 +85,26 @@ class SqliteFrontier(FrontierReader):
 
     # Rounds, lanes, settings
 
-    def open_round(self, number: int) -> None:
+    def open_round(self, number: int, recheck: Callable[[Fetch], bool] | None = None) -> None:
         """Begin a round. Origins are forgotten: their robots.txt is asked for anew."""
         with self._transaction():
             self.meta_set("round", str(number))
             self._db.execute("DELETE FROM origin")
             self._db.execute("DELETE FROM reason")
-        self._buckets.clear()
-        self._origins.clear()
+            self._buckets.clear()
+            self._origins.clear()
+            if recheck is not None:
+                self.meta_set("recheck", str(number))
+                self._offer(filter(recheck, self._answered(number)))
         self._sweeps.put_back(lambda lent: True)
         self._sweeps.forget()
+
+    def _answered(self, before: int) -> Iterator[Fetch]:
+        """Yield what was asked for and answered before a round, little by little."""
+        after = 0
+        while rows := self._db.execute(self._sql["answered"], {"round": before, "after": after}).fetchall():
+            yield from (_decode(work) for _, work in rows)
+            after = rows[-1][0]
 
     def set_lanes(self, order: Mapping[str, int]) -> None:
         """Give lanes their order."""
@@ -533,7 +543,7 @@ class SqliteFrontier(FrontierReader):
         self._offer(link for link in told.outlinks if not link.deeper or not self._is_old(link, told))
         for covered in told.coverage:
             if hole_of is None or covered.url != url or self._is_covered(covered):
-                self._cover(covered)
+                self._cover(covered, url)
             else:
                 standing = covered.standing if covered.standing in _LACKING else Standing.VACANT
                 self._covered[covered.kind, "", RANK[standing]] += 1
@@ -610,13 +620,17 @@ class SqliteFrontier(FrontierReader):
 
         That is all that it shows, or leads to where it shows nothing itself; one that does neither proves nothing.
         """
-        if self.round == 1:
+        if self.round == 1 or self._is_recheck:
             return False
         if link.covers is not None and self._was_held([link.covers]):
             return True
         shown = [(one.kind, one.id) for one in told.coverage if one.standing in {Standing.CAPTURED, Standing.KNOWN}]
         named = [other.covers for other in told.outlinks if other.covers is not None and not other.deeper]
         return self._was_held(shown or named)
+
+    @property
+    def _is_recheck(self) -> bool:
+        return self.round > 1 and self.meta_get("recheck") == str(self.round)
 
     def _was_held(self, things: Sequence[tuple[str, str]]) -> bool:
         rows = (self._db.execute(self._sql["cover"], {"kind": kind, "id": thing}).fetchone() for kind, thing in things)
@@ -626,7 +640,7 @@ class SqliteFrontier(FrontierReader):
     def _is_covered(self, covered: Covered) -> bool:
         return self._db.execute(self._sql["cover"], {"kind": covered.kind, "id": covered.id}).fetchone() is not None
 
-    def _cover(self, covered: Covered) -> None:
+    def _cover(self, covered: Covered, told_by: str = "") -> None:
         row = self._db.execute(self._sql["cover"], {"kind": covered.kind, "id": covered.id}).fetchone()
         rank = RANK[covered.standing]
         facts = {
@@ -646,11 +660,14 @@ class SqliteFrontier(FrontierReader):
             self._db.execute(self._sql["cover_forward"], facts)
             self._covered[covered.kind, row[1] or "", row[0]] -= 1
             self._covered[covered.kind, row[1] or covered.day or "", rank] += 1
-        elif row[0] == RANK[Standing.CAPTURED] and self.round > row[2]:
+        elif row[0] == RANK[Standing.CAPTURED] and (self.round > row[2] or self._is_recheck):
             is_gone = covered.standing is Standing.MISSING
+            if self._is_recheck and rank == row[0]:
+                self._db.execute(self._sql["cover_seen"], facts)
             if is_gone or _says_other(covered.mark, row[3]):
                 what = "gone" if is_gone else "changed"
-                self._db.execute(self._sql["cover_changed"], {**facts, "reason": f"{what} in round {self.round}"})
+                facts |= {"reason": f"{what} in round {self.round}", "url": told_by or covered.url}
+                self._db.execute(self._sql["cover_changed"], facts)
 
     # Segments and payloads
 

@@ -6,6 +6,7 @@ GET /truth.jsonl every thing, one JSON object a line
 GET /nmin        {"by_kind": {kind: count}, "total": count}: the least requests that get everything public once
 GET /stats       {"exchanges": count, "connections": count, "clock": ISO, "is_up": bool, "faults": [...]}
 POST /faults     replaces the faults: text or JSON, see faults.py      POST /clock  sets the clock: an ISO time
+POST /age        {"edited": count, "deleted": count, "added": count}: time goes by; which posts, as JSON
 POST /down       refuse connections, reset those open                  POST /up     accept them again, on the same ports;
                                                                       takes back every fault "dark"
 """
@@ -78,6 +79,9 @@ class Control:
                 replica.faults.set(body)
             case ("POST", "/clock"):
                 replica.clock.set(datetime.fromisoformat(body.strip()))
+            case ("POST", "/age"):
+                yield json.dumps(_aged(replica, body)).encode()
+                return
             case ("POST", "/down"):
                 replica.down()
             case ("POST", "/up"):
@@ -145,6 +149,18 @@ class Control:
     async def _least(self) -> dict[str, Any]:
         counts = Counter(self._replica.site.overhead()) + (await self._counted())["asked"]
         return {"by_kind": dict(counts), "total": counts.total()}
+
+
+def _aged(replica: Replica, body: str) -> dict[str, list[str]]:
+    """Let time go by. Raises ValueError for what is no such order, and LookupError where it stands still."""
+    counts = json.loads(body)
+    if not isinstance(counts, dict) or not all(isinstance(one, int) and one >= 0 for one in counts.values()):
+        raise ValueError("say how many are edited, deleted and added")
+    try:
+        told: dict[str, list[str]] = replica.site.age(**counts)  # type: ignore[attr-defined]
+    except (AttributeError, NotImplementedError, TypeError) as e:
+        raise LookupError(f"time does not go by here: {e}") from e
+    return told
 
 
 async def _read(reader: asyncio.StreamReader) -> tuple[str, str, str]:

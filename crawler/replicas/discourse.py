@@ -126,7 +126,8 @@ class DiscourseSite(PlatformSite):
         self._post(topic, kind)
 
     def _post(self, topic: Topic, kind: int) -> None:
-        identity, number = len(self._posts) + 1, len(topic.posts) + 1
+        identity = self._posts[-1].id + 1 if self._posts else 1
+        number = topic.posts[-1].number + 1 if topic.posts else 1
         is_public = topic.is_public and kind != _WHISPER
         said = f"<p>{self.says(14, public=is_public)}</p>" if kind != _ACTION else ""
         one = Said(identity, number, topic, self._at, self.rng.choice(self._people), said, kind)
@@ -141,6 +142,28 @@ class DiscourseSite(PlatformSite):
                 one.cooked += f'<p><a href="/t/-/{hidden[-1].id}">there</a></p>' if identity % 13 == 1 else ""
         topic.posts.append(one)
         self._posts.append(one)
+
+    def written(self) -> list[str]:
+        return [
+            str(one.id) for one in self._posts
+            if one.topic.is_public and one.kind == _REGULAR and one.number > 1 and not (one.is_hidden or one.is_withdrawn)
+        ]  # fmt: skip
+
+    def edit(self, identity: str) -> None:
+        self._find_post(identity).cooked = f"<p>{self.says(14)}</p>"
+
+    def delete(self, identity: str) -> None:
+        one = self._find_post(identity)
+        one.topic.posts.remove(one)
+        self._posts.remove(one)
+
+    def write(self) -> str:
+        self._at += timedelta(minutes=9)
+        self._post(next(one for one in reversed(self._topics) if one.is_public), _REGULAR)
+        return str(self._posts[-1].id)
+
+    def _find_post(self, identity: str) -> Said:
+        return next(one for one in self._posts if str(one.id) == identity)
 
     def _uploads(self, n: int, is_public: bool) -> str:
         name = hashlib.sha1(f"{self.name}/{n}".encode(), usedforsecurity=False).hexdigest()

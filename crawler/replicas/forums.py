@@ -186,6 +186,32 @@ class ForumSite(PlatformSite):
             self.books.file("file", url, jpeg(url), public=not closed)
         return made
 
+    def written(self) -> list[str]:
+        shown = (one for board in self._all() if board.is_public for one in board.threads if one.is_public)
+        return [str(post.id) for one in shown for post in one.posts[1:] if not post.is_deleted and not post.files]
+
+    def edit(self, identity: str) -> None:
+        self._found(identity)[1].text = self.says(9)
+
+    def delete(self, identity: str) -> None:
+        thread, post = self._found(identity)
+        thread.posts.remove(post)
+
+    def write(self) -> str:
+        everything = [one for board in self._all() for one in board.threads]
+        post = max(one.posts[-1].id for one in everything) + 1
+        board, thread = next(
+            (board, one) for board in self._all() if board.is_public for one in board.threads if one.is_public
+        )
+        thread.posts.append(self._post(post, thread, max(one.last for one in everything) + timedelta(minutes=9)))
+        self._place("thread", thread, self.skin.thread, len(thread.posts), POSTS, thread.id, "thread")
+        board.threads.sort(key=lambda one: (one.is_pinned, one.last), reverse=True)
+        return str(post)
+
+    def _found(self, identity: str) -> tuple[Thread, Post]:
+        threads = (one for board in self._all() for one in board.threads)
+        return next((one, post) for one in threads for post in one.posts if str(post.id) == identity)
+
     def _enter(self, board: Board) -> None:
         """Enter a board and its threads in the books, and where their pages are."""
         addresses = [address.replace("{slug}", board.name) for address in self.skin.board]

@@ -147,6 +147,35 @@ class PlatformSite:
         """Return something to say; what is not public says so in every word."""
         return sentence(self.rng.getrandbits(60), words) if public else f"{PRIVATE} {self.rng.getrandbits(40):x}"
 
+    # Time goes by
+
+    def age(self, *, edited: int = 0, deleted: int = 0, added: int = 0) -> dict[str, list[str]]:
+        """Edit, delete and add so many public posts; return the ids of each, as a spider has them."""
+        new = [self.write() for _ in range(added)]
+        old = [one for one in self.written() if one not in new]
+        chosen = random.Random(f"{self.name}/{len(old)}").sample(old, edited + deleted)
+        for one in chosen[:edited]:
+            self.edit(one)
+        for one in chosen[edited:]:
+            self.delete(one)
+        return {"edited": chosen[:edited], "deleted": chosen[edited:], "added": new}
+
+    def written(self) -> list[str]:
+        """Return the ids of posts that may be edited and deleted, oldest first."""
+        raise NotImplementedError(f"time does not go by in {self.name}")
+
+    def edit(self, identity: str) -> None:
+        """Have a post say something else."""
+        raise NotImplementedError
+
+    def delete(self, identity: str) -> None:
+        """Take a post away."""
+        raise NotImplementedError
+
+    def write(self) -> str:
+        """Make a post; return its id."""
+        raise NotImplementedError(f"time does not go by in {self.name}")
+
     # What the control door asks for
 
     def things(self) -> Iterator[dict[str, Any]]:

@@ -179,6 +179,29 @@ class MastodonSite(PlatformSite):
             return found
         return replace(found, headers=(*found.headers, *limits(self.dialect, self.clock.moment)))
 
+    # Time goes by
+
+    def written(self) -> list[str]:
+        echoed = {id(one.boost_of) for one in self._statuses.values()}
+        return [
+            identity for identity, one in self._statuses.items()
+            if one.is_public and not one.boost_of and id(one) not in echoed and not one.film
+        ]  # fmt: skip
+
+    def edit(self, identity: str) -> None:
+        self._statuses[identity].text = self.says()
+
+    def delete(self, identity: str) -> None:
+        status = self._statuses.pop(identity)
+        status.account.posts.remove(status)
+        if status.reply_to:
+            status.reply_to.replies.remove(status)
+
+    def write(self) -> str:
+        self._at = self.clock.moment - timedelta(minutes=9)
+        self._say(len(_VISIBILITY) * 11 * (1 + len(self._statuses)))
+        return next(reversed(self._statuses))
+
     # What it answers
 
     @route(r"/robots\.txt")

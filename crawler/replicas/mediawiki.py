@@ -99,16 +99,31 @@ class MediaWikiSite(PlatformSite):
         self._enter()
 
     def _page(self, namespace: int, title: str) -> Page:
-        page = Page(100 + len(self._pages) * 3, namespace, title)
+        page = Page(self._pages[-1].id + 3 if self._pages else 100, namespace, title)
         self._pages.append(page)
         self._save(page, "")
         return page
+
+    def written(self) -> list[str]:
+        return [one.title for one in self._pages[1:] if one.namespace != 6]
+
+    def edit(self, identity: str) -> None:
+        self._save(next(one for one in self._pages if one.title == identity), "")
+
+    def delete(self, identity: str) -> None:
+        page = next(one for one in self._pages if one.title == identity)
+        self._pages.remove(page)
+        self._revisions = [one for one in self._revisions if one.page is not page]
+
+    def write(self) -> str:
+        return self._page(0, f"Teapot {len(self._revisions)} new").title
 
     def _save(self, page: Page, hidden: str) -> None:
         self._at += timedelta(minutes=3 + self.rng.randrange(400))
         text = self.says(25, public=hidden != "text")
         user = 1 + self.rng.randrange(len(self._users))
-        revision = Revision(1000 + len(self._revisions) * 2, self._at, page, user, text, hidden)
+        identity = self._revisions[-1].id + 2 if self._revisions else 1000
+        revision = Revision(identity, self._at, page, user, text, hidden)
         page.revisions.append(revision)
         self._revisions.append(revision)
 

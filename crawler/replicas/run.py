@@ -69,6 +69,11 @@ class Running:
         """Set its clock to an ISO time."""
         self.control("/clock", moment.encode())
 
+    def age(self, **counts: int) -> dict[str, list[str]]:
+        """Let time go by: so many posts ``edited``, ``deleted`` and ``added``; return their ids."""
+        told: dict[str, list[str]] = json.loads(self.control("/age", json.dumps(counts).encode()))
+        return told
+
     def down(self) -> None:
         """Make it refuse connections."""
         self.control("/down", b"")

@@ -120,6 +120,22 @@ class WordPressSite(PlatformSite):
                 self._comments.append(said)
         return thing
 
+    def written(self) -> list[str]:
+        return [str(one.id) for one in self._things.values() if one.type == "post" and one.is_public]
+
+    def edit(self, identity: str) -> None:
+        self._things[int(identity)].text = self.says(30)
+
+    def delete(self, identity: str) -> None:
+        thing = self._things.pop(int(identity))
+        del self._by_path[thing.path]
+        self._comments = [one for one in self._comments if one.post is not thing]
+
+    def write(self) -> str:
+        thing = self._make("post", "publish")
+        self._by_path[thing.path] = thing
+        return str(thing.id)
+
     def _upload(self, parent: Thing) -> Thing:
         identity = self._next
         self._next += 1

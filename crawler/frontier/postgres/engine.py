@@ -15,6 +15,7 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -42,6 +43,10 @@ _COUNTED = ("queued", "leased", "done", "failed", "parked", "excluded")
 _BLOCK = 1000
 #: What each collection has for itself, though it shares all the rest.
 _OWN = frozenset({"serial", "workers", "orders"})
+
+
+#: Fetches of earlier rounds that are offered at once.
+_AT_ONCE = 1000
 
 
 @dataclass(slots=True)
@@ -131,11 +136,16 @@ class PostgresFrontier(SqliteFrontier):
         super().meta_set(f"{self.node}/{key}" if key in _OWN else key, value)
 
     @steadily
-    def open_round(self, number: int) -> None:
+    def open_round(self, number: int, recheck: Callable[[Fetch], bool] | None = None) -> None:
         """Begin a round."""
         self.reset_leases()
         super().open_round(number)
         self._round = None
+        if recheck is not None:
+            self.meta_set("recheck", str(number))
+            held = filter(recheck, self._answered(number))
+            while some := list(islice(held, _AT_ONCE)):
+                self.offer(some)
 
     # Offer
 
@@ -354,7 +364,7 @@ class PostgresFrontier(SqliteFrontier):
 
     # Coverage
 
-    def _cover(self, covered: Covered) -> None:
+    def _cover(self, covered: Covered, told_by: str = "") -> None:
         self._things.append(covered)
         if not self._gathers:
             self._write_gathered()
@@ -410,8 +420,10 @@ class PostgresFrontier(SqliteFrontier):
             elif rank > thing.standing:
                 day = thing.day if thing.day is not None else one.day
                 thing = _Thing(rank, day, one.reason, one.url or thing.url, self.round, one.mark or None)
-            elif thing.standing == RANK[Standing.CAPTURED] and self.round > thing.round:
+            elif thing.standing == RANK[Standing.CAPTURED] and (self.round > thing.round or self._is_recheck):
                 is_gone = one.standing is Standing.MISSING
+                if self._is_recheck and rank == thing.standing:
+                    thing.round = self.round
                 if is_gone or _says_other(one.mark, thing.mark):
                     thing.reason = f"{'gone' if is_gone else 'changed'} in round {self.round}"
                     thing.mark = one.mark or thing.mark

@@ -10,7 +10,7 @@ from crawler.errors import UsageError
 from crawler.frontier.interface import Refusal
 from crawler.frontier.reader import FrontierReader
 from crawler.frontier.sqlite import SqliteFrontier
-from crawler.model import Covered, Fetch, Gate, SegmentClass, Standing, State
+from crawler.model import Covered, Fetch, Gate, SegmentClass, Standing, State, source_of
 from tests.conformance.frontier.conftest import Opener
 from tests.conformance.frontier.support import at, digests, fetch, lease, settle, told
 
@@ -359,3 +359,28 @@ def test_what_a_later_round_finds_gone_or_changed_is_told(frontier: SqliteFronti
     found = {one.id: one.reason for one in frontier.changes()}
     assert found == {"edited": "changed in round 2", "gone": "gone in round 2"}
     assert frontier.coverage() == {"post": {"captured": 4}}
+
+
+def test_a_recheck_asks_for_what_was_answered_and_tells_what_is_no_longer_there(frontier: SqliteFrontier) -> None:
+    page = fetch("list", callback="parse_list")
+
+    def heard(*things: str, status: int = 200) -> None:
+        frontier.offer([page, fetch("file")])
+        for one in lease(frontier):
+            shown = things if one.fetch.callback else ()
+            coverage = tuple(
+                Covered(kind="post", id=thing, standing=Standing.CAPTURED, mark=source_of(page) + b"the text")
+                for thing in shown
+            )
+            settle(frontier, told(one, status=status, coverage=coverage))
+
+    heard("kept", "gone")
+    frontier.open_round(2, lambda one: one.callback is not None)
+    assert frontier.stats().queued == 1
+    heard("kept", "new")
+    whole = frozenset({"parse_list"})
+    assert [(one.id, one.reason, one.url) for one in frontier.changes(whole)] == [("gone", "gone in round 2", page.url)]
+    assert list(frontier.changes()) == []
+    frontier.open_round(3, lambda one: one.callback is not None)
+    heard(status=304)  # nothing has changed, and nothing was read
+    assert list(frontier.changes(whole)) == []
