@@ -16,6 +16,7 @@ from crawler.model import SegmentClass
 from crawler.reading.figures import Timeline, second, shares, strip
 from crawler.reading.shelf import Shelf
 from crawler.warc.reader import Torn, read_at
+from crawler.withheld import Withheld
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,6 +113,7 @@ def crawl(collection: Collection) -> dict[str, Any] | None:
     """Return where the crawl stands, by its frontier; None where that is not on this machine."""
     if not collection.frontier.exists():
         return None
+    withheld = Withheld.load(collection)
     with closing(FrontierReader(collection.frontier)) as frontier:
         stats = frontier.stats()
         covered = frontier.coverage()
@@ -121,10 +123,10 @@ def crawl(collection: Collection) -> dict[str, Any] | None:
             "coverage": [_kind(kind, counts) for kind, counts in covered.items() if set(counts) - {"excluded"}],
             "noted": {kind: counts["excluded"] for kind, counts in covered.items() if counts.get("excluded")},
             "claims": [(one, covered.get(one.kind, {}).get("captured", 0)) for one in frontier.claims()],
-            "notes": frontier.notes()[:_ALIKE],
+            "notes": [one for one in frontier.notes() if not withheld.hides(url=one[0].url)][:_ALIKE],
             "spaces": list(_spaces(frontier, covered)),
             "reasons": sorted(stats.reasons.items(), key=lambda one: (-one[1], one[0])),
-            "gaps": _gaps(frontier, Shelf(collection)),
+            "gaps": _gaps(frontier, Shelf(collection), withheld),
         }
 
 
@@ -147,10 +149,14 @@ def _spaces(frontier: FrontierReader, covered: dict[str, dict[str, int]]) -> Ite
         }  # fmt: skip
 
 
-def _gaps(frontier: FrontierReader, shelf: Shelf) -> dict[str, Any]:
-    """Return what is known and not held: how much for which reason, and some of it with the record that shows it."""
+def _gaps(frontier: FrontierReader, shelf: Shelf, withheld: Withheld) -> dict[str, Any]:
+    """Return what is known and not held: how much for which reason, and some of it with the record that shows it.
+
+    What was taken down is counted, and not named.
+    """
     counts: Counter[tuple[str, str, str]] = Counter()
     named: list[dict[str, Any]] = []
+    names = [is_named_in for _, is_named_in in withheld.named_in()]
     for gap in frontier.gaps():
         standing = "queued" if gap.standing.value == "known" else gap.standing.value
         if standing in {"excluded", "vacant"}:
@@ -159,7 +165,9 @@ def _gaps(frontier: FrontierReader, shelf: Shelf) -> dict[str, Any]:
         counts[group] += 1
         is_failure = standing != "queued" or gap.reason
         if is_failure and counts[group] <= _ALIKE and len(named) < _GAPS:
-            named += _evidence(gap, standing, frontier, shelf)
+            told = f"{gap.id} {gap.url}".encode("utf-8", "replace")
+            if not (withheld.hides(url=gap.url) or any(is_named_in(told) for is_named_in in names)):
+                named += _evidence(gap, standing, frontier, shelf)
     return {
         "groups": sorted(counts.items(), key=lambda one: (-one[1], one[0])),
         "total": counts.total(),

@@ -22,6 +22,7 @@ from PIL import Image
 from crawler.collection import Collection
 from crawler.model import Seed
 from crawler.replicas.run import running
+from crawler.withheld import Names, Withheld
 from tests.acceptance.support import archive, command, environment, to_replica
 from tests.unit.reading.pages import EVIL, check, hostile
 from tests.unit.reading.shelves import Shop
@@ -115,6 +116,10 @@ def test_lacking_things_are_named_with_their_records(tmp_path: Path) -> None:
             assert identity is not None
             ids = [record.headers["WARC-Record-ID"] for record in records(tmp_path / "c" / "warcs" / gap["segment"])]
             assert identity[0] in ids
+    gone = next(gap["url"] for gap in gaps if gap["segment"])
+    Withheld.load(Collection.open(tmp_path / "c")).add("takedown", names=Names(urls=(gone,)))
+    report(tmp_path / "c", tmp_path / "r.html")
+    assert gone not in (tmp_path / "r.html").read_text()
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import pytest
 from crawler.collection import Collection
 from crawler.reading.browse import browsing
 from crawler.reading.dataset import Dataset
+from crawler.reading.takedown import take_down
 from tests.unit.reading.pages import EVIL, check, hostile
 from tests.unit.reading.shelves import Shop
 from tests.unit.reading.test_report import picture, words
@@ -320,3 +321,18 @@ def test_a_damaged_record_ends_its_answer_and_nothing_else(tmp_path: Path) -> No
             assert answer.status == 404 or len(body) == len(noise) + 12
         connection.close()
         assert "tea" in words(page(server, "/"))
+
+
+def test_what_is_taken_down_is_gone_at_once(tmp_path: Path) -> None:
+    shop = Shop(tmp_path / "c")
+    for name in ("1", "2"):
+        text = shop.segment()
+        text.says({"id": name, "text": f"tea {name}"})
+        text.seal()
+    with served(shop.collection) as server:
+        assert "tea 1" in words(page(server, "/"))
+        with Dataset(shop.collection) as dataset:
+            take_down(shop.collection, dataset, "post", "1", by="she", reason="hers")
+        assert "tea 1" not in words(page(server, "/"))
+        assert "tea 2" in words(page(server, "/"))
+        assert asked(server, "/post?id=1")[0] == 404
