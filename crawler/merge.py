@@ -21,6 +21,7 @@ from crawler.failpoint import failpoint
 from crawler.model import Seed
 from crawler.warc import manifest
 from crawler.warc.seal import seal
+from crawler.withheld import check_rewritten
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,6 +68,7 @@ def check(collection: Collection, source: Collection) -> None:
             f"{source.root} is read as {theirs.platform} and {collection.root} as {ours.platform}, or not by the same "
             "spider; they cannot be one collection."
         )
+    check_rewritten(source)
     if source.is_locked():
         raise Locked(f"{source.root} is still being crawled; wait for it or stop it first.")
 
@@ -85,7 +87,7 @@ def merge(
     for left in collection.warcs.glob(f"*{_SUFFIX}"):
         left.unlink()
     here = {entry.sha256: entry.segment for entry in manifest.read(collection.manifest)}
-    for entry in manifest.read(source.manifest):
+    for entry in manifest.standing(manifest.read(source.manifest)):
         if entry.sha256 in here and (collection.warcs / here[entry.sha256]).exists():
             merged.known += 1
             continue

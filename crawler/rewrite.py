@@ -97,14 +97,13 @@ def _unfinished(withheld: Withheld) -> Entry | None:
 
 def _survey(collection: Collection, withheld: Withheld) -> tuple[list[str], set[str], list[str]]:
     """Return the segments to rewrite, the ids of the records that move, and the segments that are not here."""
-    lines = [line for index in sorted(collection.indexes.glob("*.cdxj")) for line in every(index)]
     hidden = [
-        one for one in lines
+        one for one in _lines(collection)
         if withheld.hides(url=one.url, sha256=one.digest, segment=one.segment, offset=one.offset)
     ]  # fmt: skip
     hidden_at = {(one.segment, one.offset) for one in hidden}
     digests = {one.digest for one in hidden if one.mime != "warc/revisit"}
-    revisits = [one for one in lines if one.mime == "warc/revisit" and one.digest in digests]
+    revisits = [one for one in _lines(collection) if one.mime == "warc/revisit" and one.digest in digests]
     left = [one for one in revisits if (one.segment, one.offset) not in hidden_at]
     wanted = {record.get("WARC-Refers-To"): one.segment for one, record in _read(collection, left)}
     places = {one.digest for one in left}
@@ -115,6 +114,11 @@ def _survey(collection: Collection, withheld: Withheld) -> tuple[list[str], set[
     moved = {identity for identity in wanted.keys() & gone.keys() if not _is_thing(withheld, gone[identity])}
     here = {path.name for path in collection.sealed_segments()}
     return sorted(segments & here), moved, sorted(segments - here)
+
+
+def _lines(collection: Collection) -> Iterator[Line]:
+    for index in sorted(collection.indexes.glob("*.cdxj")):
+        yield from every(index)
 
 
 def _read(collection: Collection, lines: list[Line]) -> Iterator[tuple[Line, RawRecord]]:

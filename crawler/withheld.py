@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from crawler.errors import Damaged
+from crawler.errors import Damaged, UsageError
 from crawler.model import Account, Media, Post
 from crawler.url import canonical
 from crawler.warc import manifest
@@ -271,6 +271,14 @@ class Withheld:
         with (self._root / "withheld.lock").open("a") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
+
+
+def check_rewritten(collection: Collection) -> None:
+    """Raise UsageError where segments still hold what was taken down: they must not be handed on."""
+    if held := Withheld.load(collection).segments(collection.indexes):
+        raise UsageError(
+            f"{len(held)} segments still hold what was taken down; archive takedown {collection.root} --rewrite first."
+        )
 
 
 def rules_of(names: Names) -> _Rules:

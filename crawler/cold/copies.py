@@ -191,6 +191,13 @@ class Copies:
             (key, reason, now, copy.object, copy.sha256, copy.destination),
         )
 
+    def forget(self, copy: Copy) -> None:
+        """Know no more of a copy: it was withdrawn."""
+        self._run(
+            "DELETE FROM copy WHERE object = ? AND sha256 = ? AND destination = ?",
+            (copy.object, copy.sha256, copy.destination),
+        )
+
     # What is only elsewhere
 
     def drop(self, object_path: str, sha256: str, owners: Iterable[str], *, now: float) -> None:

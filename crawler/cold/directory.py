@@ -124,6 +124,10 @@ class DirectoryStore:
                 if folder != self._root and not any(folder.iterdir()):
                     folder.rmdir()
 
+    def withdraw(self, key: str) -> str:
+        self.delete(key)
+        return ""
+
     def objects(self, prefix: str) -> Iterator[tuple[str, int]]:
         with self._asking(prefix):
             for path in sorted((self._root / prefix.rpartition("/")[0]).rglob("*")):

@@ -20,8 +20,10 @@ from crawler.frontier import checkpoint
 from crawler.model import SegmentClass
 from crawler.warc import manifest
 from crawler.warc.seal import PART_BYTES
+from crawler.withheld import Withheld
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from crawler.cold.destination import Destination
@@ -78,13 +80,18 @@ def place_of(collection: Collection) -> str:
 class Catalogue:
     """The objects of a collection as they are now. Calls may come from several threads."""
 
-    def __init__(self, collection: Collection) -> None:
+    def __init__(self, collection: Collection, *, look: Callable[[], object] = lambda: None) -> None:
         self._collection = collection
+        self._withheld = Withheld.load(collection)
+        #: Looks through what was sealed for what was taken down.
+        self._look = look
+        #: Segments that hold what was taken down: they go nowhere.
+        self.held_back: frozenset[str] = frozenset()
         self._lock = threading.Lock()
         #: When the work that is left was written down, and whether that was after the crawl.
         self._noted = -NOTE_EVERY
         self._is_final = False
-        self._read: tuple[tuple[int, int], list[Object]] | None = None
+        self._read: tuple[tuple[int, ...], list[Object]] | None = None
         self._hashed: dict[tuple[str, int, int], tuple[str, str, tuple[str, ...]]] = {}
 
     def segments(self) -> list[Object]:
@@ -93,9 +100,15 @@ class Catalogue:
         Raises Damaged where the manifest is broken.
         """
         with self._lock:
-            stamp = _stamp(self._collection.manifest)
+            stamp = (*_stamp(self._collection.manifest), *_stamp(self._withheld.path))
             if self._read is None or self._read[0] != stamp:
-                entries = manifest.read(self._collection.manifest)
+                if self._withheld.is_any:
+                    self._look()
+                self.held_back = frozenset(self._withheld.segments(self._collection.indexes))
+                entries = [
+                    one for one in manifest.standing(manifest.read(self._collection.manifest))
+                    if one.segment not in self.held_back
+                ]  # fmt: skip
                 found = [one for entry in entries if (one := self._segment(entry)) is not None]
                 self._read = stamp, sorted(found, key=_rank)
             return self._read[1]
@@ -112,7 +125,8 @@ class Catalogue:
         names = {
             root / "collection.json": "collection-{}.json",
             self._collection.manifest: f"manifest/{count:08d}-{{}}.jsonl",
-            **{path: f"indexes/{path.stem}-{{}}.cdxj" for path in sorted(self._collection.indexes.glob("*.cdxj"))},
+            **{path: f"indexes/{path.stem}-{{}}.cdxj" for path in self._shown_indexes()},
+            self._withheld.path: "withheld-{}.jsonl",
             **{path: f"spiders/{path.stem}-{{}}.py" for path in sorted((root / "spiders").glob("*.py"))},
             left: f"checkpoint/{int(left.stat().st_mtime) if left.is_file() else 0:012d}-{{}}.jsonl.gz",
             root / "coverage.json": "reports/coverage-{}.json",
@@ -121,6 +135,10 @@ class Catalogue:
         }
         with self._lock:
             return [self._finder(path, name) for path, name in names.items() if path.is_file()]
+
+    def _shown_indexes(self) -> list[Path]:
+        held = {f"{name.removesuffix('.warc.gz')}.cdxj" for name in self.held_back}
+        return sorted(path for path in self._collection.indexes.glob("*.cdxj") if path.name not in held)
 
     def _note(self) -> None:
         """Write down the work that is left and what is held: now and then while a crawl runs, and at its end."""
@@ -186,7 +204,7 @@ class Catalogue:
             path=str(path.relative_to(self._collection.root)), bytes=path.stat().st_size, sha256=sha256, md5=md5,
             part_bytes=PART_BYTES, part_md5=sums, key=name.format(sha256[:12]), is_hot=True,
             segment_class=path.stem.rsplit("-", 1)[-1] if is_index else "",
-            tells_all=path.stem.startswith(("report", "coverage", "checkpoint")),
+            tells_all=path.stem.startswith(("report", "coverage", "checkpoint", "withheld")),
         )  # fmt: skip
 
     def _sums(self, path: Path) -> tuple[str, str, tuple[str, ...]]:

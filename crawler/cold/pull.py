@@ -33,7 +33,9 @@ _SUM = re.compile(
     r"-(?P<sum>[0-9a-f]{12})(?:~\d+)?(?P<end>\.warc\.gz|\.warc\.gz\.age|\.jsonl\.gz|\.jsonl|\.cdxj|\.json|\.py)$"
 )
 #: What else comes back: nothing that could lead outside the collection.
-_KEPT = re.compile(r"(?P<path>(?:evidence(?:/from-[0-9a-f]+)?|spiders)/[A-Za-z0-9][A-Za-z0-9._-]*)-[0-9a-f]{12}")
+_KEPT = re.compile(
+    r"(?P<path>(?:evidence(?:/from-[0-9a-f]+)?|spiders)/[A-Za-z0-9][A-Za-z0-9._-]*|withheld)-[0-9a-f]{12}"
+)
 #: Seconds between looks at what is being restored from an archive, at first and at most.
 LOOK, LONGEST_LOOK = 5.0, 300.0
 
@@ -113,7 +115,7 @@ class _Pull:
 
     def run(self) -> Pulled:
         """Fetch all but the marker."""
-        entries = self._manifest()
+        entries = manifest.standing(self._manifest())
         if self._wish.wanted.needs_indexes:
             self._indexes(entries)
         wanted = chosen(entries, self._root / "indexes", self._wish.wanted)

@@ -58,6 +58,8 @@ class Pushed:
     #: Segments that went from here, and their bytes.
     deleted: int = 0
     deleted_bytes: int = 0
+    #: Segments that went nowhere, as they hold what was taken down.
+    held_back: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +71,10 @@ class Hearing:
 
 
 def push(
-    collection: Collection, destinations: Sequence[Destination], order: Order, hearing: Hearing = Hearing()
+    collection: Collection, destinations: Sequence[Destination], order: Order, hearing: Hearing = Hearing(), *,
+    look: Callable[[], object] = lambda: None,
 ) -> Pushed:  # fmt: skip
-    """Copy a collection to each destination and prove the copies.
+    """Copy a collection to each destination and prove the copies. ``look``: looks for what was taken down.
 
     Raises Locked where another push of this collection runs, Damaged where its manifest is broken, UsageError where
     segments are to go from here and these destinations could never have enough copies.
@@ -79,7 +82,7 @@ def push(
     if order.delete_local:
         check_enough(destinations, order.copies)
     with alone(collection, wait=order.follow), closing(Copies(collection.root / "copies.sqlite")) as copies:
-        catalogue = Catalogue(collection)
+        catalogue = Catalogue(collection, look=look)
         things = catalogue.segments()
         release = Release(catalogue, copies, order.copies, say=hearing.say)
         throttle = Throttle(order.rate)
@@ -100,6 +103,7 @@ def push(
             destinations=[way.outcome for way in ways], segments=len(things),
             deletable=sum(len(held.get((one.path, one.sha256), ())) >= order.copies for one in things),
             deleted=release.count, deleted_bytes=release.bytes,
+            held_back=len(catalogue.held_back),
         )  # fmt: skip
 
 

@@ -188,6 +188,61 @@ class S3Store:
         with self.asking(key):
             self.client.delete_object(Bucket=self.bucket, Key=key)
 
+    def withdraw(self, key: str) -> str:
+        kept = [why for version in self._versions(key) if (why := self._withdrawn(key, version))]
+        if not kept and self.head(key) is not None:
+            self.delete(key)
+            return "" if self.head(key) is None else "it is still there"
+        return "; ".join(dict.fromkeys(kept))
+
+    def _versions(self, key: str) -> list[str]:
+        """Return the versions of an object; none where the destination knows of no such thing."""
+        found: list[str] = []
+        after: dict[str, str] = {}
+        try:
+            while True:
+                with self.asking(key):
+                    page = self.client.list_object_versions(Bucket=self.bucket, Prefix=key, **after)
+                told = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
+                found += [one["VersionId"] for one in told if one["Key"] == key]
+                if not page.get("IsTruncated"):
+                    return [one for one in found if one]
+                after = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page.get("NextVersionIdMarker", "")}
+        except (Refused, Denied):
+            return []
+
+    def _withdrawn(self, key: str, version: str) -> str:
+        """Delete one version; return why it stays."""
+        if why := self._lock_of(key, version):
+            return why
+        try:
+            with self.asking(key):
+                self.client.delete_object(Bucket=self.bucket, Key=key, VersionId=version)
+        except Absent:
+            return ""
+        except (Refused, Denied) as e:
+            return str(e)
+        return ""
+
+    def _lock_of(self, key: str, version: str) -> str:
+        """Return what an object lock forbids; empty where there is none, or it is over, or nobody says."""
+        try:
+            with self.asking(key):
+                told = self.client.head_object(Bucket=self.bucket, Key=key, VersionId=version)
+        except OutlastError:  # a delete marker has nothing to lock
+            return ""
+        until = told.get("ObjectLockRetainUntilDate")
+        if told.get("ObjectLockLegalHoldStatus") == "ON":
+            return "a legal hold keeps it until somebody lifts that"
+        if until is None or until <= datetime.now(UTC):
+            return ""
+        who = (
+            "nobody can delete it"
+            if told.get("ObjectLockMode") == "COMPLIANCE"
+            else "only who may bypass it can delete it"
+        )
+        return f"locked ({told.get('ObjectLockMode')}) until {until:%Y-%m-%d %H:%M} UTC: {who} before"
+
     def objects(self, prefix: str) -> Iterator[tuple[str, int]]:
         token: dict[str, str] = {}
         while True:

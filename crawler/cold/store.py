@@ -94,6 +94,10 @@ class Store(Protocol):
     def delete(self, key: str) -> None:
         """Delete an object of ours that is no copy: a canary."""
 
+    def withdraw(self, key: str) -> str:
+        """Delete an object in every version of it; return what keeps some of it there, empty where nothing does."""
+        ...
+
     def objects(self, prefix: str) -> Iterator[tuple[str, int]]:
         """Yield (key, bytes) of the objects below a prefix."""
         ...

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crawler.commands.console import common, console_from, size
-from crawler.errors import UsageError
+from crawler.errors import TakenDown, UsageError
 
 if TYPE_CHECKING:
     from crawler.collection import Collection
@@ -20,7 +20,7 @@ _PLACE = re.compile(r"([^/]+\.warc\.gz):(\d+)")
 
 @click.command(
     epilog="\b\nExit status\n  0  written\n  2  usage: no such record, or it is not signed yet\n"
-    "  6  the segment is damaged\n  10  there is no such directory"
+    "  3  it was taken down\n  6  the segment is damaged\n  10  there is no such directory"
 )
 @click.argument("directory", type=click.Path(file_okay=False))
 @click.argument("what", metavar="URL|RECORD-ID|SEGMENT:OFFSET")
@@ -42,6 +42,7 @@ def prove(directory: str, what: str, output: str, at: str, **options: Any) -> in
     console = console_from(options)
     collection = Collection.open(Path(directory))
     segment, offset = _find(collection, what, re.sub(r"\D", "", at))
+    _check_shown(collection, segment, offset)
     made = proof.prove(collection, segment, offset, Path(output))
     console.result(f"{output}: the record at {segment}:{offset}, {size(Path(output).stat().st_size)}")
     console.summary(
@@ -49,6 +50,19 @@ def prove(directory: str, what: str, output: str, at: str, **options: Any) -> in
         public_key=made.statement.public_key,
     )  # fmt: skip
     return 0
+
+
+def _check_shown(collection: Collection, segment: str, offset: int) -> None:
+    """Raise TakenDown where a record may not be shown."""
+    from crawler.reading.takedown import current  # noqa: PLC0415 - not for --help
+    from crawler.warc.reader import Torn, read_at  # noqa: PLC0415
+
+    withheld = current(collection)
+    try:
+        if withheld.is_any and withheld.hides_record(read_at(collection.warcs / segment, offset), segment):
+            raise TakenDown
+    except (Torn, OSError):
+        return  # whoever proves it says what is wrong
 
 
 def _find(collection: Collection, what: str, at: str) -> tuple[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
@@ -113,6 +114,7 @@ def push(
     from crawler.collection import Collection  # noqa: PLC0415
     from crawler.commands.destinations import named  # noqa: PLC0415
     from crawler.errors import UsageError  # noqa: PLC0415
+    from crawler.reading.takedown import current  # noqa: PLC0415
 
     console = console_from(options)
     if bool(urls) == bool(grant):
@@ -120,6 +122,8 @@ def push(
     collection = Collection.open(Path(directory))
     if keys:
         encrypt_to(collection, keys)
+    look = partial(current, collection)
+    look()
     if grant:
         return _through_links(collection, Path(grant), connections, console)
     destinations = named(urls, endpoints, region, storage_class)
@@ -135,7 +139,7 @@ def push(
         follow=follow, public_originals=public_originals, delete_local=delete_local, copies=copies,
     )  # fmt: skip
     try:
-        pushed = carry_out(collection, destinations, order, Hearing(bars.show, bars.say))
+        pushed = carry_out(collection, destinations, order, Hearing(bars.show, bars.say), look=look)
     finally:
         bars.close()
     return _tell(pushed, console)
@@ -225,6 +229,11 @@ def _proven(collection: Collection, destination: Destination) -> set[tuple[str, 
 
 def _tell(pushed: Pushed, console: Console) -> int:
     code = 0
+    if pushed.held_back:
+        console.result(
+            f"{pushed.held_back:,} segments stay here: they hold what was taken down; archive takedown --rewrite first"
+        )
+        code = 3
     for one in pushed.destinations:
         is_whole = not (one.missing or one.unproven or one.error or one.refused)
         told = f"{one.proven:,} proven, {size(one.bytes)}"

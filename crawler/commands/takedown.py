@@ -46,13 +46,17 @@ _SHOWN = 20
     "--purge", is_flag=True, help="With --rewrite: delete the old segments, and all that is kept of them here."
 )
 @click.option("--key", default=None, metavar="NAME|FILE", help="With --rewrite: sign what the collection is then.")
+@click.option(
+    "--copies", is_flag=True, help="Delete the copies of segments that were rewritten, wherever they were pushed."
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be withheld, and do nothing.")
 @click.option("--list", "is_list", is_flag=True, help="Show the audit trail.")
 @click.option("--lift", type=click.IntRange(1), default=None, metavar="N", help="Show again what takedown N withheld.")
 @common
 def takedown(
     directory: str, url: str | None, post: str | None, account: str | None, sha256: str | None, reason: str, by: str,
-    rewrite: bool, purge: bool, key: str | None, dry_run: bool, is_list: bool, lift: int | None, **options: Any,
+    rewrite: bool, purge: bool, key: str | None, copies: bool, dry_run: bool, is_list: bool, lift: int | None,
+    **options: Any,
 ) -> int:  # fmt: skip
     """Withhold something of the collection in DIRECTORY from every index, export, search and page, at once: each
     capture that holds it, threads and listings, too. The recorded bytes stay until --rewrite.
@@ -64,9 +68,11 @@ def takedown(
     named = {"url": url, "post": post, "account": account, "sha256": sha256}
     asked = [(kind, value) for kind, value in named.items() if value]
     count = len(asked) + is_list + (lift is not None)
-    if count != 1 and not (rewrite and not count):
-        raise UsageError("Say one thing: --url, --post, --account, --sha256, --list or --lift; or --rewrite alone.")
-    if (rewrite and (dry_run or is_list)) or ((purge or key) and not rewrite):
+    if count != 1 and not ((rewrite or copies) and not count):
+        raise UsageError(
+            "Say one thing: --url, --post, --account, --sha256, --list or --lift; or --rewrite or --copies alone."
+        )
+    if ((rewrite or copies) and (dry_run or is_list)) or ((purge or key) and not rewrite):
         raise UsageError("--purge and --key belong to --rewrite, and --dry-run and --list change nothing.")
     if (lift is not None or asked) and not dry_run and not (reason.strip() and by.strip()):
         raise UsageError("--reason and --by must be said: they are what is known of it later.")
@@ -81,7 +87,8 @@ def takedown(
             facts |= _take_down(collection, dataset, asked[0], by, reason, dry_run, console)
         if rewrite:
             facts |= _rewrite(collection, dataset, purge, key, console)
-    code = 3 if facts.get("lacking") else 0
+    facts |= _withdraw(collection, console) if copies else _remind(collection, console)
+    code = 3 if facts.get("lacking") or facts.get("kept") else 0
     console.summary(exit_code=code, **facts)
     return code
 
@@ -187,6 +194,36 @@ def _rewrite(
     return {
         "rewritten": made.segments, "gone": made.gone, "moved": made.moved, "lacking": made.lacking, "purged": count,
     }  # fmt: skip
+
+
+def _withdraw(collection: Collection, console: Console) -> dict[str, Any]:
+    """Delete the copies of what was rewritten; return what came of it."""
+    from crawler.cold.withdraw import withdraw  # noqa: PLC0415 - not for --help
+    from crawler.withheld import Withheld  # noqa: PLC0415
+
+    gone, kept = 0, {}
+    for one in withdraw(collection):
+        gone += not one.why
+        if one.why:
+            kept[f"{one.destination}: {one.key}".rstrip(": ")] = one.why
+            console.result(f"{printable(one.destination)}: {printable(one.key)} stays: {printable(one.why)}")
+        console.event("copy", destination=one.destination, key=one.key, why=one.why)
+    console.result(f"{gone:,} copies deleted, {len(kept):,} are still there")
+    if gone or kept:
+        Withheld.load(collection).add("copies", told={"gone": gone, "kept": kept})
+    if gone:
+        console.say("archive push sends the new segments.")
+    return {"withdrawn": gone, "kept": kept}
+
+
+def _remind(collection: Collection, console: Console) -> dict[str, Any]:
+    from crawler.cold.withdraw import pending  # noqa: PLC0415 - not for --help
+
+    if left := pending(collection):
+        console.say(
+            f"{left:,} copies elsewhere still hold what was taken down; archive takedown DIR --copies deletes them."
+        )
+    return {"copies_left": left}
 
 
 def _tell(found: Resolved, console: Console) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from crawler.commands.console import common, console_from
-from crawler.errors import NoCollection, NotACollection, UsageError
+from crawler.errors import Damaged, NoCollection, NotACollection, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -139,6 +139,8 @@ def _collection(path: Path, jobs: int, trust: _Trust) -> Iterator[Finding]:
     from crawler.evidence import check  # noqa: PLC0415
     from crawler.frontier.reader import FrontierReader  # noqa: PLC0415
     from crawler.warc.verify.collection import verify_collection, verify_frontier  # noqa: PLC0415
+    from crawler.warc.verify.rules import finding  # noqa: PLC0415
+    from crawler.withheld import NAME, Withheld  # noqa: PLC0415
 
     try:
         collection = Collection.open(path)
@@ -148,6 +150,10 @@ def _collection(path: Path, jobs: int, trust: _Trust) -> Iterator[Finding]:
         collection.warcs, collection.indexes, collection.manifest, jobs=jobs,
         elsewhere=elsewhere(collection.root / "copies.sqlite"),
     )  # fmt: skip
+    try:
+        Withheld.load(collection)
+    except Damaged as e:
+        yield finding("C003-chain", NAME, 0, str(e))
     if collection.frontier.is_file():
         frontier = FrontierReader(collection.frontier)
         try:

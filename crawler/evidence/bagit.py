@@ -17,7 +17,7 @@ from crawler.errors import UsageError
 from crawler.evidence.holdings import files, prefix, settle
 from crawler.provenance import outlast_version
 from crawler.warc import manifest
-from crawler.withheld import Withheld
+from crawler.withheld import check_rewritten
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,10 +60,7 @@ def bag(collection: Collection, output: Path) -> Bagged:
 
 def _payload(collection: Collection, part: Path) -> dict[str, str]:
     """Fill ``data/``; return path in the bag → SHA-256 (hex)."""
-    if Withheld.load(collection).segments(collection.indexes):
-        raise UsageError(
-            "Some of it was taken down and is still in its segments; archive takedown DIR --rewrite first."
-        )
+    check_rewritten(collection)
     settle(collection)
     sums = {}
     for entry in manifest.standing(manifest.read(collection.manifest)):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import shutil
 import sqlite3
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -126,6 +127,7 @@ class Dataset:
                         self._withhold(name)
             if changed:
                 self.purge()
+                shutil.rmtree(self._collection.root / "replay", ignore_errors=True)  # made anew when it is asked for
             self.db.execute("INSERT OR REPLACE INTO meta VALUES ('obeyed', ?)", (str(self._obeyed() + len(new)),))
 
     def purge(self) -> None:
@@ -197,6 +199,7 @@ class Dataset:
             )
             self.db.execute(f"UPDATE {table} SET record = ({other}) WHERE record IN ({here})", found)  # noqa: S608
         self.db.execute("DELETE FROM record WHERE segment = ?", found)
+        self.db.execute("DELETE FROM place WHERE sha256 NOT IN (SELECT sha256 FROM file)")
         self.db.execute("DELETE FROM segment WHERE number = ?", found)
 
     def _withhold(self, segment: str) -> None:

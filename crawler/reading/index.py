@@ -51,7 +51,7 @@ def chosen(lines: Iterable[bytes]) -> Iterator[bytes]:
     """Yield of sorted lines those that replay shows. Raises Damaged where one is no line of an index.
 
     What a server could not or would not give (429, 5xx, 304) goes; any other 4xx where the same key has an answer; and
-    what is no page of the web (``dns:``).
+    what is no page of the web (``dns:``), but for the bytes that a takedown left to others (``urn:sha256:``).
     """
     for _, captures in groupby(lines, key=lambda line: line.partition(b" ")[0]):
         errors: list[bytes] = []
@@ -70,7 +70,7 @@ def chosen(lines: Iterable[bytes]) -> Iterator[bytes]:
 def _status(line: bytes) -> int:
     """Return the status of a capture: 0 of a record that has none, 599 of what is not of the web."""
     facts = facts_of(line)
-    if not str(facts.get("url", "")).startswith(("http://", "https://")):
+    if not str(facts.get("url", "")).startswith(("http://", "https://", "urn:sha256:")):
         return 599
     told = str(facts.get("status", ""))
     return int(told) if told.isascii() and told.isdigit() else 0

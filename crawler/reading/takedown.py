@@ -201,16 +201,15 @@ def _with_files(dataset: Dataset, names: Names) -> Names:
 
 def _resolved(collection: Collection, dataset: Dataset, names: Names) -> Resolved:
     things = {*_seen(dataset, names), *_hidden(collection, names), *_silent(collection, names)}
-    lines = list(_lines(collection))
     told = {(segment, offset) for segment, offset, _ in things}
-    digests = {line.digest for line in lines if (line.segment, line.offset) in told and line.digest} - {_NOTHING}
-    told |= {(line.segment, line.offset) for line in lines if line.digest in digests}
     known = {(segment, offset): identity for segment, offset, identity in things}
-    rules = rules_of(names)
-    hidden = [
-        line for line in lines
-        if (line.segment, line.offset) in told or rules.hides(url=line.url, sha256=line.digest)
-    ]  # fmt: skip
+    digests = {one.digest for one in _lines(collection) if (one.segment, one.offset) in told} - {"", _NOTHING}
+    rules, hidden = rules_of(names), []
+    for line in _lines(collection):
+        if line.digest in digests:
+            told.add((line.segment, line.offset))
+        if (line.segment, line.offset) in told or rules.hides(url=line.url, sha256=line.digest):
+            hidden.append(line)
     records = tuple((segment, offset, known.get((segment, offset), "")) for segment, offset in sorted(told))
     return Resolved(
         names=names, records=records, captures=tuple((line.url, line.segment, line.offset) for line in hidden),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,12 @@ def holding(root: Path, token: bytes) -> list[str]:
     found = []
     for path in (path for path in root.rglob("*") if path.is_file()):
         data = path.read_bytes()
-        plain = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else b""
-        found += [str(path.relative_to(root))] * (token in data or token in plain)
+        inner = [data]
+        if data[:2] == b"PK":
+            with zipfile.ZipFile(path) as file:
+                inner += [file.read(name) for name in file.namelist()]
+        inner += [gzip.decompress(one) for one in inner if one[:2] == b"\x1f\x8b"]
+        found += [str(path.relative_to(root))] * any(token in one for one in inner)
     return found
 
 
@@ -70,6 +75,7 @@ def test_nothing_of_a_post_is_left(platform: str, tmp_path: Path) -> None:
 
     shown(directory, tmp_path / "blocked", post, words)
     assert archive("export", directory, "-f", "bagit", "-o", tmp_path / "bag").code == 2, "it is still in the segments"
+    assert archive("export", directory, "-f", "wacz", "-o", tmp_path / "part.wacz").code == 3
     assert archive("verify", directory, "--public-key", key).code == 0
 
     again = archive("takedown", directory, "--rewrite", "--purge", "--key", "k", **config)
@@ -79,6 +85,9 @@ def test_nothing_of_a_post_is_left(platform: str, tmp_path: Path) -> None:
     assert verified.code == 0, verified.out
     assert "C011-withheld" in verified.out
     assert "(0 errors, 0 warnings)" in verified.out
+    assert archive("export", directory, "-f", "wacz", "-o", tmp_path / "out.wacz").code == 0
+    assert archive("verify", tmp_path / "out.wacz").code == 0
+    assert holding(tmp_path, words.encode()) == ["before/posts.jsonl"], "and in no export but the one made before"
     left = shown(directory, tmp_path / "rewritten", post, words)
     # What no other capture held goes with it; what one did is as it was.
     before = {row["id"]: row["text"] for row in rows}
@@ -99,6 +108,7 @@ def shown(directory: Path, output: Path, post: dict[str, Any], words: str) -> li
         ran = archive(*arguments, "-o", output / f"{len(arguments)}.index")
         assert ran.code == 0
         assert post["url"] not in (output / f"{len(arguments)}.index").read_text()
+    assert archive("report", directory, "--output", output / "report.html").code in {0, 3}
     assert holding(output, words.encode()) == []
     assert post["id"] not in {row["id"] for row in rows}
     found = archive("search", directory, f'"{words}"')

@@ -8,20 +8,26 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from crawler.collection import Collection
 from crawler.errors import Damaged, NotHere, TakenDown, UsageError
+from crawler.frontier.sqlite import SqliteFrontier
+from crawler.model import Location
 from crawler.reading import takedown
 from crawler.reading.dataset import Dataset
 from crawler.reading.find import Query, find, search
+from crawler.reading.gather import spider_of
+from crawler.reading.page.newest import Newest
+from crawler.reading.prepared import prepared
 from crawler.reading.shelf import Place, Shelf
 from crawler.rewrite import FOLDER, purge, rewrite
 from crawler.warc import indexing, manifest
 from crawler.warc.lookup import captures
-from crawler.warc.reader import Records
+from crawler.warc.reader import RawRecord, Records
 from crawler.warc.verify.collection import verify_collection
 from crawler.withheld import Withheld
 from tests.acceptance.support import ROOT
@@ -115,6 +121,38 @@ def test_a_post_is_withheld_with_all_that_holds_it(shop: Shop) -> None:
 def place(collection: Collection, url: str) -> Place:
     line = next(line for index in collection.indexes.glob("*.cdxj") for line in captures(index, url))
     return Place(line.segment, line.offset, line.length)
+
+
+def test_replay_and_the_live_page_obey(shop: Shop) -> None:
+    collection = shop.collection
+    with closing(SqliteFrontier(collection.frontier)) as frontier:
+        newest = Newest(collection, frontier, spider_of(collection), Withheld.load(collection))
+        live = [asked(path, record) for path in collection.sealed_segments() for record in Records(path)
+                if record.type == "request" and "secret.jpg" not in record.get("WARC-Target-URI")]  # fmt: skip
+        before = newest.look(live)["posts"]
+        with prepared(collection) as made:
+            old = made.folder
+        with Dataset(collection) as dataset:
+            takedown.take_down(collection, dataset, "post", "105306842726444723", **WHY)
+        assert not old.exists()
+        assert [one["id"] for one in before if one not in newest.look(live)["posts"]] == ["3", "105306842726444723"]
+    with prepared(collection) as made:
+        assert made.index.read_text() == "", "its segments are left out"
+        assert holding(made.folder, TOKEN.encode()) == []
+    rewritten(collection)
+    with prepared(collection) as made:
+        text = made.index.read_text()
+        assert "urn:sha256:" in text
+        assert "https://a.example/copy.jpg" in text
+        assert "https://a.example/4" in text
+        assert not any(f"https://a.example/{name}" in text for name in ("list", "3", "media", "secret.jpg", "mixed"))
+
+
+def asked(path: Path, request: RawRecord) -> Location:
+    answer = next(one for one in Records(path) if one.get("WARC-Concurrent-To") == request.id)
+    return Location(
+        segment=path.name, offset=request.offset, response_offset=answer.offset, response_length=answer.length
+    )
 
 
 def test_what_comes_later_is_withheld_too_and_a_lift_shows_it_again(shop: Shop) -> None:
