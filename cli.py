@@ -22,6 +22,7 @@ COMMANDS = {
     "stop": ("steer", "End a running crawl in good order."),
     "detect": ("detect", "Say which platform a site is, and why."),
     "status": ("status", "Say what a collection holds and what it lacks, also while it is crawled."),
+    "plan": ("plan", "Say what will be saved by a deadline, and what would change that."),
     "coverage": ("coverage", "List what is lacking, each gap with its evidence."),
     "search": ("search", "Find posts by their words."),
     "cat": ("cat", "Show one post, or the bytes of a file or record."),

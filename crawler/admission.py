@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import operator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from crawler.frontier.interface import Refusal
 from crawler.model import Covered, Fetch, Gate, Settlement, Standing
+from crawler.plan.value import marked
 from crawler.politeness.robots import Rules, robots_url
 from crawler.scope import Scope
 from crawler.url import host_of, origin
@@ -54,7 +56,7 @@ class Admission:
 
     def admitted(self, fetches: Iterable[Fetch]) -> Iterator[Fetch]:
         """Yield the fetches that belong."""
-        return (f for f in fetches if not self._scope.refuses(f))
+        return (marked(f) for f in fetches if not self._scope.refuses(f))
 
     def sift(self, settlement: Settlement) -> Settlement:
         """Return a settlement without the outlinks that do not belong; what the platform has of them is counted."""
@@ -64,13 +66,13 @@ class Admission:
         for fetch in settlement.outlinks:
             reason = self._scope.refuses(fetch)
             if not reason:
-                kept.append(fetch)
+                kept.append(marked(fetch))
             elif fetch.lane == "robots" and fetch.hops and fetch.cursor:
                 # A redirect that leads nowhere: there are no rules (RFC 9309 section 2.3.1.2).
                 gate = Gate(origin=fetch.cursor["origin"])
             elif reason not in _ELSEWHERE and fetch.covers is not None:
                 refused.append(_refused(fetch, Standing.EXCLUDED, reason))
-        if len(kept) == len(settlement.outlinks):
+        if not refused and gate is settlement.gate and all(map(operator.is_, kept, settlement.outlinks)):
             return settlement
         return replace(settlement, outlinks=tuple(kept), coverage=(*settlement.coverage, *refused), gate=gate)
 

@@ -8,6 +8,7 @@
       indexes/NAME.cdxj        one sorted CDXJ file a segment
       spiders/NAME-SHA.py      the site's own spider, where there is one, each version of it
       controls.jsonl           orders to the crawl, a line each
+      plan.jsonl               what was planned for a deadline, window or budget, a line each time that it changed
       checkpoint.jsonl.gz      the work that was left, for a machine that never saw this one; coverage.json likewise
       damaged/                 segments that were found damaged, as they are; ``archive repair`` put them there
       dashboard.url            where a running crawl's live page is, for its owner alone; gone when it ends
@@ -90,6 +91,7 @@ class Collection:
         self.frontier = root / "frontier.sqlite"
         self.spool = root / "spool"
         self.checkpoint = root / "checkpoint.jsonl.gz"
+        self.plan = root / "plan.jsonl"
         self.log = root / "logs" / "crawl.log"
 
     @property

@@ -30,6 +30,13 @@ class Config:
     max_time: float = 0.0
     #: Wire bytes after which this run stops; 0 = no limit.
     max_bytes: int = 0
+    #: When the site goes dark, ISO 8601 UTC; empty where nobody knows.
+    deadline: str = ""
+    #: What goes first, each ``since/until``; and in which zone people read times, beside UTC.
+    window: tuple[str, ...] = ()
+    tz: str = ""
+    #: Wire bytes that the whole collection may have; 0 = no limit.
+    budget: int = 0
     #: Ceilings of the pace per host; 0 = adaptive.
     rate: float = 0.0
     concurrency: int = 16

@@ -25,6 +25,7 @@ from crawler.errors import DiskFull, Interrupted, OutlastError, TimeUp
 from crawler.frontier import checkpoint
 from crawler.frontier.thread import WriterThread
 from crawler.model import SegmentClass
+from crawler.planning import Planning
 from crawler.recover import recover, take_in
 from crawler.reparse import reparse
 from crawler.sealing import Sealing
@@ -88,6 +89,7 @@ class Supervisor:
         *,
         reparse: bool = False,
         progress: Callable[[Stats, float], None] = lambda stats, seconds: None,
+        say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.collection = collection
         self.frontier = frontier
@@ -104,6 +106,7 @@ class Supervisor:
             closed=self._sealing.add, stop=self.stop,
         )  # fmt: skip
         self._orders = Orders(collection.root)
+        self._planning = Planning(collection, frontier, config, spider, say)
         self._paused = False
         self._stopping = asyncio.Event()
         self._error: OutlastError | None = None
@@ -213,6 +216,11 @@ class Supervisor:
         self._crew.serial = int(self.frontier.meta_get("serial") or 0)
         self._captures_before = self.frontier.stats().captures
         self._obey(self._orders.news(), is_start=True)
+        self._planning.begin()
+        self._plan()
+
+    def _plan(self) -> None:
+        self._planning.look(self._orders.standing().lanes)
 
     def _take_up(self) -> None:
         """Offer the work that a machine which is lost had left."""
@@ -230,6 +238,8 @@ class Supervisor:
             stats = await self._call(self.frontier.stats)
             self._progress(stats, time.monotonic() - self._begun)
             self._check_limits(stats)
+            if self._planning.is_due:
+                await self._call(self._plan)
             await self._crew.check(self._recover_worker)
             if not stats.leased and not (self._paused and stats.queued) and not self._stopping.is_set():
                 await self._check_finished(stats)
@@ -276,6 +286,10 @@ class Supervisor:
             self.stop(TimeUp(f"--limit {config.limit} reached; the same command goes on from here."))
         elif config.max_time and seconds >= config.max_time:
             self.stop(TimeUp("--max-time reached; the same command goes on from here."))
+        elif self._planning.is_over:
+            self.stop(TimeUp("The deadline has come; while the site answers, the same command goes on from here."))
+        elif config.budget and stats.bytes >= config.budget:
+            self.stop(DiskFull("--budget is spent; the same command with a larger one goes on from here."))
         elif config.max_bytes and stats.bytes >= config.max_bytes:
             self.stop(DiskFull("--max-bytes reached; the same command with a higher limit goes on from here."))
         else:
@@ -344,6 +358,8 @@ class Supervisor:
     async def _report(self) -> Report:
         stats = await self._call(self.frontier.stats)
         coverage = await self._call(self.frontier.coverage)
+        with suppress(DiskFull):
+            await self._call(self._plan)
         claims = tuple(await self._call(self.frontier.claims))
         heard = tuple(await self._call(self.frontier.notes))
         self._progress(stats, time.monotonic() - self._begun)
@@ -351,6 +367,9 @@ class Supervisor:
         return Report(
             stats=stats, coverage=coverage, seconds=time.monotonic() - self._begun, recovered=self._recovered,
             sealed=self._sealing.count, error=self._error,
-            notes=(*self._notes, *self._sealing.notes, *filter(None, [self._stamping.trouble])),
+            notes=(
+                *self._notes, *self._sealing.notes, *self._planning.last_words(),
+                *filter(None, [self._stamping.trouble]),
+            ),
             claims=claims, heard=heard,
         )  # fmt: skip

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from crawler.commands.console import Console
+    from crawler.commands.running import Order
     from crawler.config import Config
     from crawler.model import Seed
 
@@ -26,14 +27,16 @@ Exit status
   3  finished, but some items failed, are parked or are not pushed
   5  another run holds this collection
   6  a segment is damaged
-  7  --limit or --max-time reached; the same command goes on
-  8  disk, --max-bytes or the limit of open files reached; the same command goes on
+  7  --deadline, --limit or --max-time reached; the same command goes on
+  8  disk, --budget, --max-bytes or the limit of open files reached; the same command goes on
   9  the site cannot be reached, refuses, or is gone
   130  interrupted, state saved; the same command goes on
 """
 
 #: Settings that belong to one run and are not remembered for the next.
 PER_RUN = frozenset({"limit", "max_time", "max_bytes"})
+#: How long a dry run looks.
+PROBE_SECONDS, PROBE_CAPTURES = 60.0, 300
 #: Settings of how long an exchange may take.
 TIMEOUTS = ("connect_timeout", "first_byte_timeout", "idle_timeout", "total_timeout")
 
@@ -207,6 +210,25 @@ def options_of_a_crawl(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def of_plan(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of what is saved first."""
+    for option in (
+        click.option("--budget", default="0", metavar="SIZE", help="Save what is worth most in so many bytes (exit 8)"),
+        click.option("--tz", default="", metavar="ZONE", help="The time zone of --first, such as America/New_York."),
+        click.option("--first", default="", metavar="DAY", help="Save what is of this day first, a day in --tz."),
+        click.option(
+            "--window", multiple=True, metavar="DAY/DAY",
+            help="Save what is of these days first (UTC, both included, or instants); the rest after it.",
+        ),
+        click.option(
+            "--deadline", default="", metavar="TIME",
+            help="When the site goes dark: save what is most valuable until then (exit 7). 'none' forgets it.",
+        ),
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
 def of_spider(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of a spider that is a single file, and of reading again what is held."""
     for option in (
@@ -258,17 +280,19 @@ def of_spider(function: Callable[..., Any]) -> Callable[..., Any]:
     type=click.Choice(["parked", "failed", "missing"]),
     help="Queue again what is parked, failed or missing.",
 )
+@click.option("--dry-run", is_flag=True, help="Look for a minute, say what would fit, and keep nothing.")
 @click.option("--again", is_flag=True, help="Crawl a finished collection anew: fetch what is new or has changed.")
 @click.option(
     "--recheck", is_flag=True, help="With --again: read all lists and pages again, to see what was edited or deleted."
 )
 @of_dashboard
+@of_plan
 @options_of_a_crawl
 @common
 def crawl(
     domain: str | None, into: str | None, listing: Any, templates: tuple[str, ...], template_order: str,
     spider: str | None, reparse: bool, platform: str, since: str | None, until: str | None,
-    spider_options: tuple[str, ...], add_seed: bool, retry: tuple[str, ...], again: bool,
+    spider_options: tuple[str, ...], add_seed: bool, retry: tuple[str, ...], dry_run: bool, again: bool,
     recheck: bool,
     dashboard: str | None, **options: Any,
 ) -> int:  # fmt: skip
@@ -291,7 +315,30 @@ def crawl(
         spider=Path(spider) if spider else None, reparse=reparse, add_seed=add_seed, config=config_from(options),
         retry=retry, again=again or recheck, recheck=recheck, dashboard=dashboard,
     )  # fmt: skip
-    return carry_out(order, console)
+    return _probed(order, console) if dry_run else carry_out(order, console)
+
+
+def _probed(order: Order, console: Console) -> int:
+    """Look at a site for a minute, into a directory that goes away again, and say what would fit."""
+    import tempfile  # noqa: PLC0415 - few ask
+    from dataclasses import replace  # noqa: PLC0415
+
+    from crawler.collection import Collection  # noqa: PLC0415
+    from crawler.commands.console import Console  # noqa: PLC0415
+    from crawler.commands.plan import show  # noqa: PLC0415
+    from crawler.commands.running import carry_out  # noqa: PLC0415
+
+    asked = order.config
+    probing = replace(
+        asked, push_to=(), max_time=min(asked.max_time or PROBE_SECONDS, PROBE_SECONDS),
+        limit=min(asked.limit or PROBE_CAPTURES, PROBE_CAPTURES),
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="outlast-") as place:
+        root = Path(place) / "probe"
+        carry_out(replace(order, into=str(root), config=probing, dashboard=None), Console(False, True, False))
+        console.say(f"After a look of {PROBE_CAPTURES} captures or {PROBE_SECONDS:.0f} s, of which nothing is kept:")
+        show(Collection.open(root), console, asked, frozenset({"deadline", "window", "budget", "tz"}))
+    return 0
 
 
 def config_from(options: dict[str, Any]) -> Config:
@@ -314,9 +361,31 @@ def config_from(options: dict[str, Any]) -> Config:
         values[name] = duration(values[name])
         if not values[name] and name in TIMEOUTS:
             raise UsageError(f"--{name.replace('_', '-')} must be more than 0.")
+    if "deadline" in values:
+        aims(values, sources)
     values["ca_cert"] = _absolute(values["ca_cert"])
     _check_networks(values["allow_private"])
     return Config(**values, sources=sources)
+
+
+def aims(values: dict[str, Any], sources: dict[str, str]) -> None:
+    """Read what a crawl is to save first, and by when."""
+    from crawler.plan.value import Window  # noqa: PLC0415
+
+    values["budget"] = byte_count(values["budget"])
+    first, deadline = values.pop("first"), values["deadline"]
+    values["deadline"] = "" if deadline in {"", "none"} else instant(deadline, "--deadline")
+    try:
+        windows = [Window.of(text) for text in values["window"]]
+        if first:
+            windows.append(Window.of_day(first, values["tz"] or "UTC"))
+        elif values["tz"]:
+            Window.of_day("2021-01-06", values["tz"])
+    except ValueError as e:
+        raise UsageError(f"--window, --first or --tz: {e}.") from e
+    values["window"] = tuple(map(str, windows))
+    if source := sources.pop("first", ""):
+        sources["window"] = source
 
 
 def _absolute(path: str | None) -> str:

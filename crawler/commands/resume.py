@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from crawler.commands.console import common, console_from
-from crawler.commands.crawl import EXIT_CODES, config_from, of_spider, options_of_a_crawl
+from crawler.commands.crawl import EXIT_CODES, config_from, of_plan, of_spider, options_of_a_crawl
 from crawler.commands.dashboard import of_dashboard
 
 
@@ -16,6 +16,7 @@ from crawler.commands.dashboard import of_dashboard
 @click.argument("directory", type=click.Path(file_okay=False))
 @of_spider
 @of_dashboard
+@of_plan
 @options_of_a_crawl
 @common
 def resume(directory: str, spider: str | None, reparse: bool, dashboard: str | None, **options: Any) -> int:

@@ -29,6 +29,8 @@ from crawler.coverage import coverage_facts
 from crawler.errors import Interrupted, SiteUnavailable, UsageError
 from crawler.frontier.sqlite import SqliteFrontier
 from crawler.model import Seed
+from crawler.plan.words import goal_lines
+from crawler.planning import goal_of
 from crawler.probe import Site, probe
 from crawler.provenance import user_agent
 from crawler.recover import take_in
@@ -95,6 +97,7 @@ def _carry_out(order: Order, config: Config, console: Console, listener: socket 
             console.say(f"Paused by an order: nothing is asked until `archive resume {root}`.")
         frontier = SqliteFrontier(collection.frontier)
         config = _remembered(frontier, config)
+        _tell_goal(config, console)
         beside = pushing.Pushing(collection, config, console) if config.push_to else None
         try:
             report = _run(order, collection, frontier, config, site, console, beside, listener)
@@ -156,7 +159,7 @@ def _run(
     view = _Progress(console, beside)
     supervisor = Supervisor(
         collection, frontier, config, seed, get(marker.platform, collection.spider_file), reparse=order.reparse,
-        progress=view.show,
+        progress=view.show, say=console.say,
     )  # fmt: skip
     if site is not None:
         site.record(collection, frontier, config)
@@ -208,6 +211,15 @@ async def _until_stopped(
     ) as board:  # fmt: skip
         view.told = board.note
         return await supervisor.run(reachable=reachable)
+
+
+def _tell_goal(config: Config, console: Console) -> None:
+    """Echo what the user wants saved first and by when, in UTC and the zone that was named."""
+    goal = goal_of(config, clock.now())
+    for line in goal_lines(goal, config.tz):
+        console.say(line)
+    if config.deadline and goal.deadline is None:
+        console.say(f"The deadline, {config.deadline}, is over; going on as long as the site answers.")
 
 
 def _remembered(frontier: SqliteFrontier, config: Config) -> Config:

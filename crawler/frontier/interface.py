@@ -79,6 +79,27 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket:
+    """The unit of a plan: what has lane, origin, day and value in common. ``bytes`` are those of its answers."""
+
+    id: int
+    lane: str
+    origin: str
+    #: ISO day, empty where none is known.
+    day: str
+    value: int
+    queued: int
+    leased: int
+    done: int
+    #: Failed, parked or excluded.
+    given_up: int
+    bytes: int
+    #: As the plan has it now: lower goes first; ``waits`` where nothing of it is begun.
+    place: int = 0
+    waits: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
     """A fetch that is settled, and where its capture stands."""
 
@@ -145,6 +166,18 @@ class Frontier(Protocol):
 
     def set_lanes(self, order: Mapping[str, int]) -> None:
         """Give lanes their order; lower goes first. Applies to what is already known too."""
+        ...
+
+    def buckets(self) -> list[Bucket]:
+        """Return the buckets of this round, from the small tables alone."""
+        ...
+
+    def led(self) -> dict[tuple[str, str], int]:
+        """Return (lane, lane) → how many new fetches of the second those of the first led to, over all rounds."""
+        ...
+
+    def arrange(self, places: Mapping[int, tuple[int, bool]]) -> None:
+        """Give buckets their (place, whether they wait): lower goes first, before the order of lanes."""
         ...
 
     def offer(self, fetches: Sequence[Fetch]) -> int:

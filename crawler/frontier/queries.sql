@@ -1,8 +1,27 @@
 -- name: buckets_due
 -- Buckets that have work now, best first.
 SELECT b.id, o.name, b.lane FROM bucket b JOIN origin o ON o.id = b.origin LEFT JOIN lane l ON l.name = b.lane
-WHERE b.round = :round AND b.queued > 0 AND b.paused = 0 AND (o.closed = 0 OR b.lane = 'robots') AND o.frozen_until <= :now
-ORDER BY coalesce(l.priority, 50), b.value DESC, b.day DESC, b.id;
+WHERE b.round = :round AND b.queued > 0 AND b.paused = 0 AND b.waits = 0 AND (o.closed = 0 OR b.lane = 'robots') AND o.frozen_until <= :now
+ORDER BY b.place, coalesce(l.priority, 50), b.value DESC, b.day DESC, b.id;
+
+-- name: buckets
+-- Every bucket of a round, for a plan.
+SELECT b.id, b.lane, o.name, b.day, b.value, b.queued, b.leased, b.done, b.failed + b.parked + b.excluded, b.bytes, b.place, b.waits
+FROM bucket b JOIN origin o ON o.id = b.origin WHERE b.round = :round;
+
+-- name: bucket
+-- A bucket that is new goes where its lane has gone last, until there is another plan.
+INSERT OR IGNORE INTO bucket (round, lane, origin, day, value, place) VALUES (:round, :lane, :origin, :day, :value,
+    coalesce((SELECT max(place) FROM bucket WHERE round = :round AND lane = :lane), 0));
+
+-- name: arrange
+-- A bucket's place in the plan.
+UPDATE bucket SET place = :place, waits = :waits WHERE id = :id;
+
+-- name: led
+-- One more that a lane led to.
+INSERT INTO led VALUES ((SELECT lane FROM bucket WHERE id = :bucket), :child, :n)
+ON CONFLICT (lane, child) DO UPDATE SET n = n + excluded.n;
 
 -- name: fetches_due
 -- The oldest due fetches of one bucket.

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import msgspec
 
 from crawler.errors import DiskFull, OutlastError, UsageError
-from crawler.frontier.interface import Host, Stats, Stretch, Swept, Trouble
+from crawler.frontier.interface import Bucket, Host, Stats, Stretch, Swept, Trouble
 from crawler.model import Claim, Covered, Fetch, Gate, Note, Original, Standing, source_of
 
 if TYPE_CHECKING:
@@ -177,6 +177,32 @@ class FrontierReader:
             )
             for name, queued, leased, done, failed, parked, until, closed, readable in rows
         ]  # fmt: skip
+
+    def buckets(self) -> list[Bucket]:
+        """Return the buckets of this round."""
+        if not self._has_column("bucket", "place"):  # no newer Outlast has opened it yet
+            return []
+        return [
+            Bucket(
+                id=number, lane=lane, origin=place, day=day, value=value, queued=queued, leased=leased, done=done,
+                given_up=given_up, bytes=size, place=rank, waits=bool(waits),
+            )
+            for number, lane, place, day, value, queued, leased, done, given_up, size, rank, waits in self._db.execute(
+                self._sql["buckets"], {"round": self.round}
+            )
+        ]  # fmt: skip
+
+    def led(self) -> dict[tuple[str, str], int]:
+        """Return which lanes led to how many new fetches of which."""
+        if not self._has_column("led", "n"):
+            return {}
+        return {
+            (lane, child): int(n)
+            for lane, child, n in self._db.execute("SELECT lane, child, sum(n) FROM led GROUP BY lane, child")
+        }
+
+    def _has_column(self, table: str, column: str) -> bool:
+        return column in {row[0] for row in self._db.execute("SELECT name FROM pragma_table_info(?)", (table,))}
 
     def in_hand(self) -> dict[str, int]:
         """Return worker → how many fetches it holds."""

@@ -23,6 +23,9 @@ CREATE TABLE IF NOT EXISTS bucket (
     day TEXT NOT NULL,
     value INTEGER NOT NULL,
     paused INTEGER NOT NULL DEFAULT 0,
+    place INTEGER NOT NULL DEFAULT 0,   -- in the plan for a deadline, lower first; 0 where there is no plan
+    waits INTEGER NOT NULL DEFAULT 0,   -- 1 where the plan begins nothing of it
+    bytes INTEGER NOT NULL DEFAULT 0,   -- of answers, on the wire
     queued INTEGER NOT NULL DEFAULT 0,
     leased INTEGER NOT NULL DEFAULT 0,
     done INTEGER NOT NULL DEFAULT 0,
@@ -31,6 +34,9 @@ CREATE TABLE IF NOT EXISTS bucket (
     excluded INTEGER NOT NULL DEFAULT 0,
     UNIQUE (round, lane, origin, day, value)
 ) STRICT;
+
+-- How many new fetches of one lane those of another led to.
+CREATE TABLE IF NOT EXISTS led (lane TEXT NOT NULL, child TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (lane, child)) STRICT, WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS fetch (
     id INTEGER PRIMARY KEY,

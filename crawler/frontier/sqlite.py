@@ -42,6 +42,14 @@ _LACKING = frozenset({Standing.VACANT, Standing.MISSING, Standing.REFUSED, Stand
 
 #: What says where a fetch stands now.
 _PLACE = ("segment", "offset", "response_offset", "response_length", "id")
+#: Columns that came after the first collections were made.
+_ADDED = (
+    ("covered", "mark", "BLOB"),
+    *(("bucket", name, "INTEGER NOT NULL DEFAULT 0") for name in ("place", "waits", "bytes")),
+)
+
+#: What makes a bucket.
+_BUCKET = ("round", "lane", "origin", "day", "value")
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Fetch).decode
@@ -68,6 +76,7 @@ class SqliteFrontier(FrontierReader):
         self._totals: Counter[str] = Counter()
         self._reasons: Counter[tuple[str, str]] = Counter()
         self._covered: Counter[tuple[str, str, int]] = Counter()
+        self._led: Counter[tuple[int, str]] = Counter()
         self._sweeps = Sweeps(self._db, self._sql)
 
     def _prepare(self) -> None:
@@ -77,8 +86,9 @@ class SqliteFrontier(FrontierReader):
         is_new = self._db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").fetchone()[0] == 0
         schema = files("crawler.frontier").joinpath("schema.sql").read_text("utf-8")
         self._db.executescript(f"BEGIN; {schema} COMMIT;")
-        if "mark" not in {row[1] for row in self._db.execute("PRAGMA table_info(covered)")}:
-            self._db.execute("ALTER TABLE covered ADD COLUMN mark BLOB")
+        for table, column, what in _ADDED:
+            if not self._has_column(table, column):
+                self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {what}")
         if is_new:
             self.meta_set("round", "1")
             self.meta_set("format", str(FORMAT))
@@ -114,6 +124,14 @@ class SqliteFrontier(FrontierReader):
                 [("robots", 0), *order.items()],
             )
 
+    def arrange(self, places: Mapping[int, tuple[int, bool]]) -> None:
+        """Give buckets their places in a plan; what a power cut loses of it is planned anew."""
+        with self._transaction(durable=False):
+            self._db.executemany(
+                self._sql["arrange"],
+                [{"id": number, "place": place, "waits": int(waits)} for number, (place, waits) in places.items()],
+            )
+
     def meta_set(self, key: str, value: str) -> None:
         """Keep a setting of the collection."""
         self._db.execute(
@@ -134,7 +152,8 @@ class SqliteFrontier(FrontierReader):
         with self._transaction():
             return self._offer(fetches)
 
-    def _offer(self, fetches: Iterable[Fetch]) -> int:
+    def _offer(self, fetches: Iterable[Fetch], *, by: int | None = None) -> int:
+        """Make fetches known; ``by`` is the bucket of the fetch that named them."""
         number, new = self.round, 0
         for fetch in fetches:
             swept = self._sweeps.place(number, fetch.url)
@@ -159,6 +178,8 @@ class SqliteFrontier(FrontierReader):
             if known:
                 new += 1
                 self._moves[bucket, "queued"] += 1
+                if by is not None:
+                    self._led[by, fetch.lane] += 1
             elif fetch.lane == "robots" and fetch.hops and fetch.cursor:
                 self._follow(fetch.cursor["origin"], place)
             if known and fetch.covers is not None:
@@ -187,9 +208,7 @@ class SqliteFrontier(FrontierReader):
     def _bucket(self, number: int, fetch: Fetch, place: int) -> int:
         key = (fetch.lane, place, fetch.day or "", fetch.value)
         if key not in self._buckets:
-            self._db.execute(
-                "INSERT OR IGNORE INTO bucket (round, lane, origin, day, value) VALUES (?, ?, ?, ?, ?)", (number, *key)
-            )
+            self._db.execute(self._sql["bucket"], dict(zip(_BUCKET, (number, *key), strict=True)))
             row = self._db.execute(
                 "SELECT id FROM bucket WHERE (round, lane, origin, day, value) = (?, ?, ?, ?, ?)", (number, *key)
             ).fetchone()
@@ -492,7 +511,7 @@ class SqliteFrontier(FrontierReader):
             self._sweeps.settle(*swept, is_hit=not _lacks(told, url) and not is_hole)
         if is_hole:
             self._db.execute(self._sql["drop"], {"id": number})
-        self._take_in(told, url, swept[0] if swept is not None and is_hole else None)
+        self._take_in(told, url, bucket, swept[0] if swept is not None and is_hole else None)
 
     def _settle_lent(self, lent: Lent, told: Settlement, now: float) -> None:
         """Settle an id that has no row: what is a hole gets none, everything else gets it now."""
@@ -506,7 +525,7 @@ class SqliteFrontier(FrontierReader):
                 self._reasons[told.state.value, told.reason] += 1
             else:
                 self._sweeps.settle(sweep, lent.position, is_hit=False)
-            self._take_in(told, url, sweep)
+            self._take_in(told, url, bucket, sweep)
             return
         self._sweeps.take(sweep, lent.position)
         facts = {
@@ -535,12 +554,13 @@ class SqliteFrontier(FrontierReader):
             self._db.execute(self._sql["find_by_fingerprint"], facts).fetchone()
         )
 
-    def _take_in(self, told: Settlement, url: str, hole_of: Sweep | None) -> None:
+    def _take_in(self, told: Settlement, url: str, bucket: int, hole_of: Sweep | None) -> None:
         """Take in what a settlement says beside the state of its fetch, which for a hole of a sweep leaves no rows."""
         if told.location is not None:
             self._place(told, url, is_remembered=hole_of is None or hole_of.holes <= _HOLES_REMEMBERED)
         self._totals["bytes"] += told.size
-        self._offer(link for link in told.outlinks if not link.deeper or not self._is_old(link, told))
+        self._moves[bucket, "bytes"] += told.size
+        self._offer((link for link in told.outlinks if not link.deeper or not self._is_old(link, told)), by=bucket)
         for covered in told.coverage:
             if hole_of is None or covered.url != url or self._is_covered(covered):
                 self._cover(covered, url)
@@ -814,6 +834,7 @@ class SqliteFrontier(FrontierReader):
                 self._totals,
                 self._reasons,
                 self._covered,
+                self._led,
             ):
                 cache.clear()
             self._sweeps.forget()
@@ -824,14 +845,16 @@ class SqliteFrontier(FrontierReader):
         self._sweeps.flush()
         for (bucket, state), n in self._moves.items():
             if n:
-                self._db.execute(f"UPDATE bucket SET {state} = {state} + ? WHERE id = ?", (n, bucket))  # noqa: S608 - one of _COUNTED
+                self._db.execute(f"UPDATE bucket SET {state} = {state} + ? WHERE id = ?", (n, bucket))  # noqa: S608 - one of _COUNTED, or bytes
         _upsert = "INSERT INTO total VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET n = n + excluded.n"
         self._db.executemany(_upsert, list(self._totals.items()))
         _upsert = "INSERT INTO reason VALUES (?, ?, ?) ON CONFLICT (state, reason) DO UPDATE SET n = n + excluded.n"
         self._db.executemany(_upsert, [(*key, n) for key, n in self._reasons.items()])
         counts = [{"kind": k, "day": d, "standing": s, "n": n} for (k, d, s), n in self._covered.items() if n]
         self._db.executemany(self._sql["cover_count"], counts)
-        for moved in (self._moves, self._totals, self._reasons, self._covered):
+        led = [{"bucket": bucket, "child": child, "n": n} for (bucket, child), n in self._led.items()]
+        self._db.executemany(self._sql["led"], led)
+        for moved in (self._moves, self._totals, self._reasons, self._covered, self._led):
             moved.clear()
 
 

@@ -87,6 +87,7 @@ class PostgresFrontier(SqliteFrontier):
         self._totals: Counter[str] = Counter()
         self._reasons: Counter[tuple[str, str]] = Counter()
         self._covered: Counter[tuple[str, str, int]] = Counter()
+        self._led: Counter[tuple[int, str]] = Counter()
         self._sweeps = Sweeps(self._db, self._sql)
         self._ids: Iterator[int] = iter(())
         self._round: int | None = None
@@ -110,6 +111,8 @@ class PostgresFrontier(SqliteFrontier):
     def _forget(self) -> None:
         self._new = 0
         self._links: dict[bytes, tuple[int, Fetch]] = {}
+        #: Fetches that were named → the bucket of the one that did.
+        self._named: dict[bytes, int] = {}
         self._settled: dict[int, tuple[Any, ...]] = {}
         self._groups: list[tuple[int, int]] = []
         self._payloads: list[tuple[Any, ...]] = []
@@ -135,6 +138,9 @@ class PostgresFrontier(SqliteFrontier):
         """Keep a setting: the crawl's, or this node's own."""
         super().meta_set(f"{self.node}/{key}" if key in _OWN else key, value)
 
+    def _has_column(self, table: str, column: str) -> bool:
+        return True
+
     @steadily
     def open_round(self, number: int, recheck: Callable[[Fetch], bool] | None = None) -> None:
         """Begin a round."""
@@ -157,14 +163,16 @@ class PostgresFrontier(SqliteFrontier):
             self._write_gathered()
             return self._new
 
-    def _offer(self, fetches: Iterable[Fetch]) -> int:
+    def _offer(self, fetches: Iterable[Fetch], *, by: int | None = None) -> int:
         before = self._new
         for fetch in fetches:
             if fetch.lane == "robots" or self._sweeps.place(self.round, fetch.url) is not None:
-                self._new += super()._offer([fetch])
+                self._new += super()._offer([fetch], by=by)
             elif (key := fetch.fingerprint) not in self._links:
                 bucket = self._bucket(self.round, fetch, self._origin(origin(fetch.url)))
                 self._links[key] = (bucket, fetch)
+                if by is not None:
+                    self._named[key] = by
         if not self._gathers:
             self._write_gathered()
         return self._new - before
@@ -472,6 +480,7 @@ class PostgresFrontier(SqliteFrontier):
                 self._db.execute("ROLLBACK")
             for cache in (
                 self._origins, self._buckets, self._segments, self._moves, self._totals, self._reasons, self._covered,
+                self._led,
             ):  # fmt: skip
                 cache.clear()
             self._round = None
@@ -505,6 +514,8 @@ class PostgresFrontier(SqliteFrontier):
         for key, (bucket, fetch) in links.items():
             if key in new:
                 self._moves[bucket, "queued"] += 1
+                if (by := self._named.pop(key, None)) is not None:
+                    self._led[by, fetch.lane] += 1
                 if fetch.covers is not None:
                     kind, thing = fetch.covers
                     self._things.append(
@@ -529,10 +540,13 @@ class PostgresFrontier(SqliteFrontier):
         self._sweeps.flush()
         moves: dict[int, dict[str, int]] = {}
         for (bucket, state), n in self._moves.items():
-            moves.setdefault(bucket, dict.fromkeys(_COUNTED, 0))[state] += n
+            moves.setdefault(bucket, dict.fromkeys((*_COUNTED, "bytes"), 0))[state] += n
         node = self.node
         for name, facts in (
             ("moved", [{"bucket": b, "node": node, **n} for b, n in sorted(moves.items()) if any(n.values())]),
+            ("led", [
+                {"bucket": b, "child": c, "node": node, "n": n} for (b, c), n in sorted(self._led.items()) if n
+            ]),
             ("total_moved", [{"name": k, "node": node, "n": n} for k, n in sorted(self._totals.items()) if n]),
             ("reason_moved", [
                 {"state": s, "reason": r, "node": node, "n": n} for (s, r), n in sorted(self._reasons.items()) if n
@@ -544,7 +558,7 @@ class PostgresFrontier(SqliteFrontier):
         ):  # fmt: skip
             for one in facts:
                 self._db.execute(self._sql[name], one)
-        for moved in (self._moves, self._totals, self._reasons, self._covered):
+        for moved in (self._moves, self._totals, self._reasons, self._covered, self._led):
             moved.clear()
 
 

@@ -3,9 +3,9 @@
 -- name: buckets_due
 -- Buckets that have work now, best first.
 SELECT b.id, o.name, b.lane FROM bucket b JOIN origin o ON o.id = b.origin LEFT JOIN lane l ON l.name = b.lane
-WHERE b.round = :round AND b.paused = 0 AND (o.closed = 0 OR b.lane = 'robots') AND o.frozen_until <= :now
+WHERE b.round = :round AND b.paused = 0 AND b.waits = 0 AND (o.closed = 0 OR b.lane = 'robots') AND o.frozen_until <= :now
 AND (SELECT sum(c.queued) FROM bucket_of c WHERE c.bucket = b.id) > 0
-ORDER BY coalesce(l.priority, 50), b.value DESC, b.day DESC, b.id;
+ORDER BY b.place, coalesce(l.priority, 50), b.value DESC, b.day DESC, b.id;
 
 -- name: fetches_due
 -- The oldest due fetches of one bucket that nobody else takes at this moment.
@@ -120,11 +120,16 @@ FROM unnest(:keys::BYTEA[], :standings::INTEGER[], :days::TEXT[], :reasons::TEXT
 
 -- name: moved
 -- The counts of buckets move.
-INSERT INTO bucket_of AS b (bucket, node, queued, leased, done, failed, parked, excluded)
-VALUES (:bucket, :node, :queued, :leased, :done, :failed, :parked, :excluded)
+INSERT INTO bucket_of AS b (bucket, node, queued, leased, done, failed, parked, excluded, bytes)
+VALUES (:bucket, :node, :queued, :leased, :done, :failed, :parked, :excluded, :bytes)
 ON CONFLICT (bucket, node) DO UPDATE SET queued = b.queued + excluded.queued, leased = b.leased + excluded.leased,
     done = b.done + excluded.done, failed = b.failed + excluded.failed, parked = b.parked + excluded.parked,
-    excluded = b.excluded + excluded.excluded;
+    excluded = b.excluded + excluded.excluded, bytes = b.bytes + excluded.bytes;
+
+-- name: led
+-- One more that a lane led to.
+INSERT INTO led AS l VALUES ((SELECT lane FROM bucket WHERE id = :bucket), :child, :node, :n)
+ON CONFLICT (lane, child, node) DO UPDATE SET n = l.n + excluded.n;
 
 -- name: total_moved
 -- A total moves.

@@ -49,6 +49,9 @@ class PostgresReader(FrontierReader):
         row = self._db.execute(self._sql["known_payload"], facts).fetchone()
         return Original(record_id=row[0], url=row[1], date=row[2], segment=row[3]) if row else None
 
+    def _has_column(self, table: str, column: str) -> bool:
+        return True
+
     @steadily
     def stats(self) -> Stats:
         """Return the counts."""

@@ -384,3 +384,30 @@ def test_a_recheck_asks_for_what_was_answered_and_tells_what_is_no_longer_there(
     frontier.open_round(3, lambda one: one.callback is not None)
     heard(status=304)  # nothing has changed, and nothing was read
     assert list(frontier.changes(whole)) == []
+
+
+def test_a_plan_goes_before_the_order_of_lanes_and_what_waits_is_not_leased(frontier: SqliteFrontier) -> None:
+    frontier.offer([fetch("a"), fetch("b", "listings"), fetch("c", day="2021-01-06"), fetch("d", "originals")])
+    buckets = {(one.lane, one.day): one for one in frontier.buckets()}
+    places = {("posts", "2021-01-06"): (1, False), ("originals", ""): (2, True), ("posts", ""): (3, False)}
+    frontier.arrange({buckets[key].id: at for key, at in places.items()} | {buckets["listings", ""].id: (4, False)})
+    assert [one.fetch.url[-1] for one in lease(frontier)] == ["c", "a", "b"]
+    frontier.arrange({buckets["originals", ""].id: (0, False)})
+    assert [one.fetch.url[-1] for one in lease(frontier)] == ["d"]
+
+
+def test_buckets_count_bytes_and_lanes_what_they_led_to(frontier: SqliteFrontier) -> None:
+    frontier.offer([fetch("1", "listings")])
+    links = (fetch("2"), fetch("3"), fetch("2"), fetch("4", "images"))
+    settle(frontier, told(lease(frontier)[0], location=at(0), size=700, outlinks=links))
+    assert frontier.led() == {("listings", "posts"): 2, ("listings", "images"): 1}
+    assert {one.lane: (one.queued, one.done, one.bytes) for one in frontier.buckets()} == {
+        "listings": (0, 1, 700), "posts": (2, 0, 0), "images": (1, 0, 0),
+    }  # fmt: skip
+
+
+def test_a_bucket_that_is_new_takes_the_place_of_its_lane(frontier: SqliteFrontier) -> None:
+    frontier.offer([fetch("a"), fetch("b", "images")])
+    frontier.arrange({one.id: ({"posts": 1, "images": 2}[one.lane], False) for one in frontier.buckets()})
+    frontier.offer([fetch("c", "images", day="2021-01-06")])
+    assert [one.fetch.url[-1] for one in lease(frontier)] == ["a", "c", "b"]

@@ -1,0 +1,148 @@
+"""What a plan is made of: worth, windows, estimates, order, forecast; and small worlds in which it is put to use."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from benchmarks.plan_world import LANES, Run, best, scenario
+from crawler.frontier.interface import Bucket
+from crawler.model import Claim, Fetch
+from crawler.plan import Goal, Plan, Planner, headline, share_known
+from crawler.plan.estimate import Learned, expected
+from crawler.plan.policy import Heap, arranged, drained, price_of_a_byte
+from crawler.plan.value import Window, is_expiring, marked, worth
+from crawler.plan.words import decisions, lines
+
+SITE = "https://a.example"
+
+
+def heap(count: float, worth: float, *, seconds: float = 1.0, size: float = 1.0, **facts: Any) -> Heap:
+    facts = {"lane": "posts", "origin": SITE, "density": worth / seconds, **facts}
+    return Heap(count=count, worth=worth, seconds=seconds, size=size, **facts)
+
+
+def bucket(number: int, lane: str, **facts: Any) -> Bucket:
+    plain = {"day": "", "value": 0, "queued": 0, "leased": 0, "done": 0, "given_up": 0, "bytes": 0}
+    return Bucket(id=number, lane=lane, origin=SITE, **{**plain, **facts})
+
+
+def test_days_of_a_window_are_whole_and_those_of_a_zone_are_two() -> None:
+    window = Window.of("2021-01-06/2021-01-07")
+    assert str(window) == "2021-01-06T00:00Z/2021-01-08T00:00Z"
+    assert [window.has(day) for day in ("2021-01-05", "2021-01-06", "2021-01-07", "2021-01-08", "")] == [
+        False, True, True, False, False,
+    ]  # fmt: skip
+    assert Window.of(str(window)) == window
+    day = Window.of_day("2021-01-06", "America/New_York")
+    assert str(day) == "2021-01-06T05:00Z/2021-01-07T05:00Z"
+    assert day.has("2021-01-07")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "2021-01-07/2021-01-05", "2021-13-01", "2021-01-06T10:00Z/2021-01-06T09:00Z"]
+)
+def test_what_is_no_window_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        Window.of(text)
+
+
+def test_what_is_of_the_window_is_worth_more_than_anything_that_is_not() -> None:
+    inside = [worth(lane, 0, in_window=True) for lane in LANES.values()]
+    outside = [worth(lane, 0, in_window=False) for lane in LANES.values()]
+    assert min(inside) > max(outside)
+    assert worth(LANES["posts"], 0, in_window=False) > worth(LANES["images"], 0, in_window=False)
+
+
+def test_signed_urls_expire_and_others_do_not() -> None:
+    signed = marked(Fetch(url=f"{SITE}/a.jpg?X-Amz-Signature=ab&X-Amz-Expires=300", lane="images", value=2))
+    assert is_expiring(signed.value)
+    assert marked(signed) is signed
+    plain = Fetch(url=f"{SITE}/a.jpg?width=300", lane="images")
+    assert marked(plain) is plain
+
+
+def test_bytes_have_the_price_at_which_what_is_worth_them_fits() -> None:
+    small, large = heap(100, 3.0, size=1.0), heap(100, 6.0, size=100.0, lane="originals")
+    assert price_of_a_byte([small, large], 1e6, None) == 0
+    assert price_of_a_byte([small, large], 1e6, 20_000) == 0
+    placed = arranged([large, small], left=1e6, capacity=100.0, bandwidth=None)
+    assert [(one.lane, bool(one.waits)) for one in placed] == [("posts", False), ("originals", True)]
+    assert drained(placed, left=1e6, capacity=100.0) == [100, 0]
+
+
+def test_something_always_goes_on() -> None:
+    (one,) = arranged([heap(5, 6.0, size=1000.0)], left=1e6, capacity=10.0, bandwidth=None)
+    assert one.waits == ""
+
+
+def test_what_cannot_finish_is_not_begun() -> None:
+    placed = arranged(
+        [heap(5, 6.0, size=5000.0, lane="originals"), heap(9, 1.0)], left=10, capacity=None, bandwidth=100.0
+    )  # fmt: skip
+    assert {one.lane: one.waits for one in placed} == {"originals": "one takes 50 s and 10 s are left", "posts": ""}
+
+
+def test_what_waits_leads_to_as_much_as_what_was_settled_did() -> None:
+    known = {("listings", False): (10, 10), ("posts", False): (50, 50)}
+    led = {("listings", "posts"): 100, ("posts", "images"): 100}
+    found = expected(known, led, {}, leading=frozenset({"listings"}))
+    assert found["posts", False].likely == pytest.approx(100)
+    assert found["images", False].likely == pytest.approx(300)
+    told = expected(known, led, {}, leading=frozenset({"listings"}), share=0.5)
+    assert sum(one.likely for one in told.values()) == pytest.approx(120)
+
+
+def test_a_platforms_counter_says_what_share_is_known() -> None:
+    claims = [Claim(kind="post", count=200, counter="posts"), Claim(kind="account", count=9, counter="users")]
+    assert share_known(claims, {"post": {"captured": 40, "known": 10, "vacant": 7}}) == 0.25
+    assert share_known(claims, {"post": {"captured": 1}}) is None
+    assert share_known([], {}) is None
+
+
+def test_what_was_learned_outlives_the_run() -> None:
+    learned = Learned()
+    for now in range(0, 65, 5):
+        learned.note(float(now), [bucket(1, "posts", queued=900, done=4 * now), bucket(2, "images", queued=1)])
+    again = Learned.of(json.loads(json.dumps(learned.facts())))
+    assert again.pace(SITE) == learned.pace(SITE) == pytest.approx(4)
+    idle = Learned()
+    for now in (0.0, 5.0):
+        idle.note(now, [bucket(1, "posts", queued=9)])
+    assert Learned.of(idle.facts()).pace(SITE) is None
+
+
+def test_a_plan_says_what_fits_and_what_would_change_the_rest() -> None:
+    planner = Planner(LANES.values(), Goal(deadline=100.0, windows=(Window.of("2021-01-06"),)))
+    for now in range(0, 65, 5):
+        plan = planner.look(
+            float(now),
+            [
+                bucket(1, "posts", day="2021-01-06", queued=300 - now, done=10 * now, bytes=now * 1000),
+                bucket(2, "images", queued=2000),
+            ],
+            {},
+        )
+    assert plan.places == {1: (1, False), 2: (2, False)}
+    assert [(one.name, one.verdict) for one in decisions(plan)] == [
+        ("posts of the window", "fits"), ("images", "in part"),
+    ]  # fmt: skip
+    assert plan.forecast.likely.things == pytest.approx(600 + 400, rel=0.02)
+    told = "\n".join(lines(plan, "America/New_York"))
+    assert "1970-01-01 00:01:40 UTC (1969-12-31 19:01:40 America/New_York)" in told
+    assert "must answer 5.6 times as fast: 6 machines" in told
+    figures = headline(plan)
+    assert figures["rate"] == pytest.approx(10)
+    low, likely, high = (figures["by_deadline"][name]["things"] for name in ("low", "likely", "high"))
+    assert low <= likely <= high
+
+
+@pytest.mark.parametrize("seed", [3, 8, 14])
+def test_in_a_small_world_the_plan_saves_nearly_all_that_can_be_saved(seed: int) -> None:
+    plans: list[Plan] = []
+    saved = Run(scenario(seed, things=3000), plans=True).run(halfway=plans.append)
+    fifo = Run(scenario(seed, things=3000), plans=False).run()
+    assert saved >= 0.99 * fifo
+    assert saved >= 0.95 * best(scenario(seed, things=3000))
