@@ -15,7 +15,7 @@ from crawler.scope import Scope
 from crawler.url import host_of, origin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from crawler.config import Config
     from crawler.frontier.interface import Frontier
@@ -49,6 +49,8 @@ class Admission:
         self._policy = config.robots
         self._frontier = frontier
         self._rules: dict[str, Rules] = {}
+        #: Has the last word on every settlement: the death watch.
+        self.watched: Callable[[Settlement], Settlement] = lambda settlement: settlement
 
     def exclude(self, patterns: tuple[str, ...]) -> None:
         """Refuse from now on what matches these regular expressions, or those of the settings."""
@@ -60,6 +62,7 @@ class Admission:
 
     def sift(self, settlement: Settlement) -> Settlement:
         """Return a settlement without the outlinks that do not belong; what the platform has of them is counted."""
+        settlement = self.watched(settlement)
         kept: list[Fetch] = []
         refused: list[Covered] = []
         gate = settlement.gate

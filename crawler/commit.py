@@ -22,6 +22,7 @@ from scrapy import Request
 
 from crawler import clock
 from crawler.capture import spool
+from crawler.deathwatch import Streaks, seen
 from crawler.failpoint import failpoint
 from crawler.model import (
     Account,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from crawler.capture.handler import Run
     from crawler.capture.recorder import Recorded
     from crawler.frontier.remote import RemoteFrontier
+    from crawler.model import Verdict
     from crawler.response import CaptureResponse
     from crawler.settle import Ruling
     from crawler.warc.rotation import Group, Segments
@@ -143,7 +145,9 @@ def _checked(fetch: Fetch) -> int:
     return size
 
 
-def settlement(leased: Leased, ruling: Ruling, response: CaptureResponse, found: Found, *, now: float) -> Settlement:
+def settlement(
+    leased: Leased, ruling: Ruling, response: CaptureResponse, found: Found, *, verdict: Verdict, now: float
+) -> Settlement:  # fmt: skip
     """Return what the frontier is told, except where the records are. Pure."""
     fetch = leased.fetch
     outlinks, coverage = list(found.outlinks), list(found.coverage)
@@ -170,8 +174,12 @@ def settlement(leased: Leased, ruling: Ruling, response: CaptureResponse, found:
         coverage=tuple(coverage),
         claims=tuple(found.claims),
         notes=tuple(found.notes),
-        gate=_gate(fetch, state, response),
-    )
+        gate=_gate(fetch, ruling, state, response),
+        seen=seen(
+            fetch, outcome=response.outcome, status=response.status, verdict=verdict,
+            asks_to_wait="Retry-After" in response.headers, location=_said(response.headers.get("Location") or b""),
+        ),
+    )  # fmt: skip
 
 
 def _target(response: CaptureResponse) -> str:
@@ -205,9 +213,9 @@ def _standing(fetch: Fetch, ruling: Ruling) -> Standing | None:
     return ruling.standing
 
 
-def _gate(fetch: Fetch, state: State, response: CaptureResponse) -> Gate | None:
+def _gate(fetch: Fetch, ruling: Ruling, state: State, response: CaptureResponse) -> Gate | None:
     """Open the origin of a robots.txt that was settled; a redirect leaves it to its target, where there is one."""
-    moved = 300 <= response.status < 400 and response.header("Location") and _target(response)
+    moved = ruling.redirect and _target(response)
     if fetch.lane != "robots" or state is State.QUEUED or moved:
         return None
     place = fetch.cursor["origin"] if fetch.cursor else ""
@@ -224,6 +232,8 @@ class _Done(NamedTuple):
     told: Settlement
     group: Group | None
     size: int
+    #: What waits for its commit.
+    doubt: asyncio.Future[None] | None = None
 
 
 class Offered:
@@ -259,12 +269,15 @@ class Committer:
         segments: Segments,
         settled: Callable[[], int],
         committed: Callable[[], None],
+        hold: Callable[[str, asyncio.Future[None]], None],
         fatal: Callable[[Exception], None],
     ) -> None:
         self._frontier = frontier
         self._segments = segments
         self._settled = settled
         self._committed = committed
+        self._hold = hold
+        self._streaks = Streaks()
         self._fatal = fatal
         self._done: deque[_Done] = deque()
         self._offered = Offered()
@@ -276,7 +289,7 @@ class Committer:
     async def finished(self, recorded: Recorded, found: Found) -> None:
         """The callback of a capture has ended: write its metadata record and queue its settlement."""
         leased = recorded.leased
-        told = settlement(leased, recorded.ruling, recorded.response, found, now=clock.now())
+        told = settlement(leased, recorded.ruling, recorded.response, found, verdict=recorded.verdict, now=clock.now())
         if recorded.group is None:
             await self._segments.loose(
                 SegmentClass.ATTEMPTS, lambda wid: [metadata(None, recorded.capture, leased, told, warcinfo_id=wid)]
@@ -287,10 +300,18 @@ class Committer:
             told = _placed(told, recorded)
         spool.discard(recorded.capture.body)
         failpoint("commit.appended")
-        self._done.append(_Done(told, recorded.group, found.size))
-        if self._settled() == 0 or len(self._done) >= MOST:
+        self._done.append(_Done(told, recorded.group, found.size, self._doubted(told)))
+        if self._settled() == 0 or self._done[-1].doubt or len(self._done) >= MOST:
             # Nothing else is under way, so there is no company to wait for.
             self._wake.set()
+
+    def _doubted(self, told: Settlement) -> asyncio.Future[None] | None:
+        """Let an origin wait that may be dead, until the supervisor knows and has said what it thinks."""
+        if not (place := self._streaks.heard(told)):
+            return None
+        doubt: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._hold(place, doubt)
+        return doubt
 
     def failed(self, leased: Leased, error: Exception) -> None:
         """The recorder itself failed. A disk fault ends the worker; anything else is settled as failed."""
@@ -314,6 +335,9 @@ class Committer:
                 told = self._offered.without(one.told for one in batch)
                 await self._frontier.commit(Commit(settlements=told, low_water=marks))
                 self._offered.add(told)
+                for one in batch:
+                    if one.doubt is not None:
+                        one.doubt.set_result(None)
                 self._committed()
             await self._segments.retire()
 

@@ -47,6 +47,10 @@ class Config:
     watchdog: float = 60.0
     #: Exchanges in flight over all hosts of one worker.
     in_flight: int = 64
+    #: Seconds until what died is asked again for the first time.
+    probe_every: float = 30.0
+    #: Seconds after which a crawl ends of which all that is left is dead.
+    give_up_after: float = 24 * 3600.0
     segment_bytes: int = SEGMENT_BYTES
     seal_every: float = SEAL_EVERY
     #: Free bytes below which a crawl stops (exit code 8).

@@ -30,6 +30,7 @@ from crawler.frontier.remote import (
     Ask,
     Call,
     Done,
+    Drop,
     Failed,
     Frame,
     Freeze,
@@ -51,6 +52,7 @@ from crawler.frontier.remote import (
 from crawler.model import Lease, State
 from crawler.politeness.pace import merged, of_host, part_of
 from crawler.provenance import warcinfo_fields
+from crawler.url import origin
 from spiders.registry import get
 
 if TYPE_CHECKING:
@@ -59,9 +61,11 @@ if TYPE_CHECKING:
     from crawler.admission import Admission
     from crawler.collection import Collection
     from crawler.config import Config
+    from crawler.deathwatch import Part
     from crawler.frontier.sqlite import SqliteFrontier
     from crawler.frontier.thread import WriterThread
     from crawler.model import Commit, Location, Seed, SegmentClass
+    from crawler.vigil import Vigil
 
 log = logging.getLogger("outlast.crew")
 
@@ -105,6 +109,7 @@ class Crew:
         config: Config,
         seed: Seed,
         platform: str,
+        vigil: Vigil,
         *,
         closed: Callable[[str], None],
         stop: Callable[[OutlastError], None],
@@ -116,6 +121,7 @@ class Crew:
         self._config = config
         self._seed = seed
         self._platform = platform
+        self._vigil = vigil
         self._closed = closed
         self._stop = stop
         self._size = config.workers or os.cpu_count() or 1
@@ -182,6 +188,12 @@ class Crew:
         self._steering = steering
         for worker in self._workers:
             self._instruct(worker)
+
+    def drop(self, part: Part) -> None:
+        """Let all workers give back what they hold for what may be dead."""
+        for worker in self._workers:
+            with suppress(ConnectionError):
+                worker.wire.push(Frame(0, reply=Drop(part.origin, part.lane)))
 
     def _instruct(self, worker: _Worker) -> None:
         steering = self._steering
@@ -314,6 +326,8 @@ class Crew:
             return Granted(Lease(token=0, worker=worker.name, expires=0.0), None)
         fewer = msgspec.structs.replace(ask, n=max(int(ask.n * (1 - self.brake)), 1))
         granted = await self._writer(self._lease, worker, fewer)
+        if self._vigil.is_roused:
+            granted = await self._writer(self._without_dead, worker, granted)
         worker.idle = not granted.lease.fetches
         return granted
 
@@ -328,13 +342,28 @@ class Crew:
                     return 0
             return ask.busy.get(origin, ask.default_room)
 
+        now = clock.now()
+        controls = tuple(self._vigil.due(now, room))
         lease = self._frontier.lease(
-            ask.n, worker=worker.name, now=clock.now(), seconds=LEASE_SECONDS, admit=self._admission.admit, room=room
-        )
+            ask.n, worker=worker.name, now=now, seconds=LEASE_SECONDS, admit=self._admission.admit, room=room,
+            closed=self._vigil.is_closed,
+        )  # fmt: skip
+        lease = replace(lease, fetches=(*controls, *lease.fetches))
         return Granted(lease, self._frontier.next_due() if not lease.fetches else None)
 
+    def _without_dead(self, worker: _Worker, granted: Granted) -> Granted:
+        """Put back what died between the lease and now: the word to drop it may have overtaken it."""
+        closed = [
+            one.id for one in granted.lease.fetches if self._vigil.is_closed(origin(one.fetch.url), one.fetch.lane)
+        ]
+        if not closed:
+            return granted
+        self._frontier.give_back(worker.name, closed)
+        left = tuple(one for one in granted.lease.fetches if one.id not in closed)
+        return msgspec.structs.replace(granted, lease=replace(granted.lease, fetches=left))
+
     def _settle(self, commit: Commit) -> None:
-        settlements = tuple(self._admission.sift(s) for s in commit.settlements)
+        settlements = tuple(self._admission.sift(s) for s in commit.settlements if not self._vigil.answered(s))
         self._frontier.commit(replace(commit, settlements=settlements), now=clock.now())
         self._admission.learn(s.gate for s in settlements if s.gate is not None)
 

@@ -336,6 +336,19 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What an answer looked like, for whoever watches whether the platform still lives."""
+
+    url: str
+    lane: str
+    #: A word of ``deathwatch.Sign``.
+    sign: str
+    #: Where it redirects, without query.
+    target: str = ""
+    sweep: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
     """What the committer tells the frontier about one leased fetch, in one transaction."""
 
@@ -362,6 +375,9 @@ class Settlement:
     size: int = 0
     #: Set by the fetch of a robots.txt: opens its origin.
     gate: Gate | None = None
+    seen: Seen | None = None
+    #: True where this try does not count: a dead host answered.
+    untried: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

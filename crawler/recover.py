@@ -167,11 +167,12 @@ def read_group(
     capture = group.capture(find, collection.spool)
     try:
         response = response_from(leased.fetch, capture)
+        verdict = spider.judge(response)
         ruling = rule(
             Answer(
                 outcome=response.outcome,
                 status=response.status,
-                verdict=spider.judge(response),
+                verdict=verdict,
                 attempt=leased.attempt,
                 location=bool(response.header("Location")),
                 follow=leased.fetch.follow,
@@ -181,7 +182,7 @@ def read_group(
         )
         if not ruling.read and not (ruling.state is State.DONE and spider.reads(leased.fetch, ruling.standing)):
             response.fetch = replace(leased.fetch, callback=None)
-        told = settlement(leased, ruling, response, read_all(spider, response), now=clock.now())
+        told = settlement(leased, ruling, response, read_all(spider, response), verdict=verdict, now=clock.now())
     finally:
         spool.discard(capture.body)
     return replace(

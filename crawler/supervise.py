@@ -21,7 +21,7 @@ from crawler.capture import spool
 from crawler.collection import OPEN_SUFFIX
 from crawler.control import ONCE, Order, Orders
 from crawler.crew import Crew
-from crawler.errors import DiskFull, Interrupted, OutlastError, TimeUp
+from crawler.errors import DiskFull, Interrupted, OutlastError, SiteUnavailable, TimeUp
 from crawler.frontier import checkpoint
 from crawler.frontier.thread import WriterThread
 from crawler.model import SegmentClass
@@ -32,6 +32,7 @@ from crawler.sealing import Sealing
 from crawler.settle import SECOND_LOOK
 from crawler.stamping import Stamping
 from crawler.template import Template
+from crawler.vigil import Vigil
 from crawler.warc.seal import one_at_a_time
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from crawler.collection import Collection
     from crawler.config import Config
+    from crawler.deathwatch import Part
     from crawler.frontier.interface import Stats
     from crawler.frontier.sqlite import SqliteFrontier
     from crawler.model import Claim, Fetch, Location, Note, Seed
@@ -90,6 +92,7 @@ class Supervisor:
         reparse: bool = False,
         progress: Callable[[Stats, float], None] = lambda stats, seconds: None,
         say: Callable[[str], None] = lambda line: None,
+        tell: Callable[[dict[str, str]], None] = lambda event: None,
     ) -> None:
         self.collection = collection
         self.frontier = frontier
@@ -101,8 +104,14 @@ class Supervisor:
         self._call = WriterThread(collection.frontier)
         self._stamping = Stamping(collection, config.tsa)
         self._sealing = Sealing(collection, frontier, self._call, failed=self.stop, sealed=self._stamping.wake)
+        self._vigil = Vigil(
+            collection.root, frontier, watches=lambda lane: not spider.lane(lane).anywhere,
+            is_text=lambda lane: spider.segment_class(lane) is SegmentClass.TEXT, probe_every=config.probe_every,
+            give_up_after=config.give_up_after, say=tell, drop=self._drop,
+        )  # fmt: skip
+        self.admission.watched = self._vigil.sift
         self._crew = Crew(
-            collection, frontier, self._call, self.admission, config, seed, spider.name,
+            collection, frontier, self._call, self.admission, config, seed, spider.name, self._vigil,
             closed=self._sealing.add, stop=self.stop,
         )  # fmt: skip
         self._orders = Orders(collection.root)
@@ -190,6 +199,7 @@ class Supervisor:
 
     def _prepare(self) -> None:
         self.frontier.gate_for = self.admission.gate_for
+        self._vigil.load()
         self.frontier.reset_leases()
         self.frontier.forget_waits(clock.now() + LONGEST_WAIT)
         spool.sweep(self.collection.spool)
@@ -292,6 +302,9 @@ class Supervisor:
             self.stop(DiskFull("--budget is spent; the same command with a larger one goes on from here."))
         elif config.max_bytes and stats.bytes >= config.max_bytes:
             self.stop(DiskFull("--max-bytes reached; the same command with a higher limit goes on from here."))
+        elif self._vigil.is_hopeless() and not self._paused:
+            gone = ", ".join(map(str, self._vigil.dead[:3]))
+            self.stop(SiteUnavailable(f"{gone} stayed dead; the same command goes on if it comes back."))
         else:
             self._check_disks()
 
@@ -310,6 +323,9 @@ class Supervisor:
                 log.warning("the disk fills faster than segments leave it; going slower")
                 self._notes.append("The disk filled faster than segments left it, so the crawl went slower.")
 
+    def _drop(self, part: Part) -> None:
+        self._loop.call_soon_threadsafe(self._crew.drop, part)
+
     def _recover_worker(self, name: str) -> None:
         self.frontier.release(name)
         for path in self.collection.open_segments():
@@ -320,6 +336,8 @@ class Supervisor:
         now = clock.now()
         if stats.queued - stats.blocked <= 0:
             self.stop(None)
+            return
+        if await self._call(self._vigil.doubt):
             return
         due = await self._call(self.frontier.next_due)
         if due is not None and due > now:

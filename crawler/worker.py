@@ -35,7 +35,7 @@ from crawler.commit import Committer, read_run
 from crawler.errors import DiskFull, OutlastError, TooFewFiles
 from crawler.framing import Head, parse_headers
 from crawler.frontier.reader import FrontierReader
-from crawler.frontier.remote import Freeze, Look, RemoteFrontier, Reply, Steer, Stop, Welcome, Wire
+from crawler.frontier.remote import Drop, Freeze, Look, RemoteFrontier, Reply, Steer, Stop, Welcome, Wire
 from crawler.frontier.scheduler import WAKE, Hand
 from crawler.model import Capture, Fetch, Leased, Lookup, SegmentClass, State, Tls
 from crawler.politeness.pace import Change, Pace
@@ -113,6 +113,7 @@ class Worker:
             segments=self.segments,
             settled=self.hand.settled,
             committed=self.hand.look_again,
+            hold=self.hand.hold,
             fatal=self._fatal,
         )
         self._evidence: set[asyncio.Task[None]] = set()
@@ -263,6 +264,9 @@ class Worker:
                 self.hand.look_again()
             case Steer():
                 self._steer(reply)
+            case Drop():
+                if ids := self.hand.give_up(reply.origin, reply.lane):
+                    self.frontier.give_back(ids)
 
     def _steer(self, told: Steer) -> None:
         """Take up new ceilings at once; what is held for hosts that may not be asked here goes back."""

@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING, Protocol
 
 from crawler.capture import spool
 from crawler.capture.decode import response_from
-from crawler.model import REVISIT_MIN_BYTES, Capture, Fetch, Leased, Original, SegmentClass, State, Verdict
+from crawler.model import (
+    PROBE_LANE,
+    REVISIT_MIN_BYTES,
+    Capture,
+    Fetch,
+    Leased,
+    Original,
+    SegmentClass,
+    State,
+    Verdict,
+)
 from crawler.settle import Answer, Ruling, rule
 from crawler.warc.records import Exchange, exchange
 
@@ -38,6 +48,7 @@ class Recorded:
     capture: Capture
     ruling: Ruling
     response: CaptureResponse
+    verdict: Verdict
     exchange: Exchange | None
     group: Group | None
     #: True where the payload was not known before, so that later captures may refer to this one.
@@ -87,7 +98,7 @@ class Recorder:
         ruling = _patient(rule(_answer(leased, response, verdict)), advised)
         if not ruling.read and not self._judge.reads(fetch, ruling):
             response.fetch = dataclasses.replace(fetch, callback=None)
-        original = held.original if held and capture.status == 304 else self._original(capture, ruling)
+        original = held.original if held and capture.status == 304 else self._original(leased, capture, ruling)
         return await self._write(leased, capture, ruling, response, verdict, original)
 
     def _verdict(self, response: CaptureResponse) -> Verdict:
@@ -106,7 +117,7 @@ class Recorder:
         if not capture.request or (ruling.state is State.EXCLUDED and verdict is Verdict.PRIVATE):
             # Nothing was sent, or the answer's own data calls it non-public: the metadata record is all that is kept.
             spool.discard(capture.body)
-            return Recorded(leased, capture, ruling, response, None, None)
+            return Recorded(leased, capture, ruling, response, verdict, None, None)
         made: list[Exchange] = []
 
         def records(warcinfo_id: str) -> Sequence[Record]:
@@ -116,18 +127,20 @@ class Recorder:
         group = await self._segments.begin(self._class(leased, ruling, verdict), records)
         if response.fetch.callback is None:
             spool.discard(capture.body)
-        return Recorded(leased, capture, ruling, response, made[0], group, is_original=original is None)
+        return Recorded(leased, capture, ruling, response, verdict, made[0], group, is_original=original is None)
 
     def _class(self, leased: Leased, ruling: Ruling, verdict: Verdict) -> SegmentClass:
-        if ruling.attempt:
+        if ruling.attempt or leased.fetch.lane == PROBE_LANE:
             return SegmentClass.ATTEMPTS
         if verdict is Verdict.MIXED:
             return SegmentClass.RESTRICTED
         return self._judge.segment_class(leased.fetch.lane)
 
-    def _original(self, capture: Capture, ruling: Ruling) -> Original | None:
+    def _original(self, leased: Leased, capture: Capture, ruling: Ruling) -> Original | None:
         digests = capture.digests
-        if digests is None or digests.payload_length <= REVISIT_MIN_BYTES or capture.truncated or ruling.attempt:
+        if digests is None or digests.payload_length <= REVISIT_MIN_BYTES or capture.truncated:
+            return None
+        if ruling.attempt or leased.fetch.lane == PROBE_LANE:
             return None
         return self._known_payload(digests.payload_sha256)
 

@@ -104,6 +104,20 @@ def options_of_a_crawl(function: Callable[..., Any]) -> Callable[..., Any]:
                 help="Replace a worker that gave no sign of life for so long.",
             ),
             click.option(
+                "--probe-every",
+                default="30s",
+                show_default=True,
+                metavar="TIME",
+                help="Ask what died again after this long, then ever more rarely (up to twenty times this).",
+            ),
+            click.option(
+                "--give-up-after",
+                default="24h",
+                show_default=True,
+                metavar="TIME",
+                help="End (exit 9) when all that is left has been dead for so long.",
+            ),
+            click.option(
                 "--delay",
                 type=click.FloatRange(0),
                 default=0.0,
@@ -357,7 +371,7 @@ def config_from(options: dict[str, Any]) -> Config:
     values["segment_bytes"] = byte_count(values.pop("segment_size"))
     for name in ("max_bytes", "disk_reserve", "max_body"):
         values[name] = byte_count(values[name])
-    for name in ("max_time", "seal_every", "watchdog", *TIMEOUTS):
+    for name in ("max_time", "seal_every", "watchdog", "probe_every", "give_up_after", *TIMEOUTS):
         values[name] = duration(values[name])
         if not values[name] and name in TIMEOUTS:
             raise UsageError(f"--{name.replace('_', '-')} must be more than 0.")

@@ -160,6 +160,7 @@ def _run(
     supervisor = Supervisor(
         collection, frontier, config, seed, get(marker.platform, collection.spider_file), reparse=order.reparse,
         progress=view.show, say=console.say,
+        tell=lambda event: _announce(event, console),
     )  # fmt: skip
     if site is not None:
         site.record(collection, frontier, config)
@@ -220,6 +221,12 @@ def _tell_goal(config: Config, console: Console) -> None:
         console.say(line)
     if config.deadline and goal.deadline is None:
         console.say(f"The deadline, {config.deadline}, is over; going on as long as the site answers.")
+
+
+def _announce(event: dict[str, str], console: Console) -> None:
+    """Tell at once that something died, or lives again."""
+    console.say(event["text"])
+    console.event("deathwatch", **event)
 
 
 def _remembered(frontier: SqliteFrontier, config: Config) -> Config:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ def status(directory: str, by_day: bool, dashboard: str | None, **options: Any) 
     from crawler.collection import Collection  # noqa: PLC0415 - not for --help
     from crawler.frontier.reader import FrontierReader  # noqa: PLC0415
     from crawler.reading.page.snapshot import held  # noqa: PLC0415
+    from crawler.vigil import META, standing  # noqa: PLC0415
 
     console = console_from(options)
     collection = Collection.open(Path(directory))
@@ -44,6 +46,7 @@ def status(directory: str, by_day: bool, dashboard: str | None, **options: Any) 
             show_days(frontier, (), console)
         stats, swept = frontier.stats(), frontier.sweeps()
         facts = held(collection, frontier, stats, swept)
+        facts["dead"] = standing(frontier.meta_get(META))
         _show(facts, frontier, stats, swept, console)
     finally:
         frontier.close()
@@ -97,8 +100,16 @@ def _show(facts: dict[str, Any], frontier: FrontierReader, stats: Stats, swept: 
             console.result(f"    {lane:<12} {states.get('done', 0):>9,} done, {waiting:,} to go")
     notes = [note_line(note, times) for note, times in frontier.notes()][:MOST_NAMED]
     claims = [claim_line(claim) for claim in frontier.claims()]
-    for line in (*trouble(stats), *order_lines(Steering(**facts["orders"])), *sweep_lines(swept), *claims, *notes):
+    dead = map(dead_line, facts["dead"])
+    for line in (*dead, *trouble(stats), *order_lines(Steering(**facts["orders"])), *sweep_lines(swept), *claims, *notes):
         console.result(line)
+
+
+def dead_line(dead: dict[str, Any]) -> str:
+    """Return what is dead, as people read it."""
+    since = datetime.fromtimestamp(dead["since"], UTC).strftime("%Y-%m-%d %H:%M UTC")
+    lane = f" ({dead['lane']})" if dead["lane"] else ""
+    return f"  {dead['origin']}{lane} died, {since}: {dead['why']}; it is asked now and then"
 
 
 def order_lines(orders: Steering) -> list[str]:

@@ -207,11 +207,13 @@ class Frontier(Protocol):
         seconds: float,
         admit: Callable[[Fetch], Refusal | None] | None,
         room: Callable[[str], int],
+        closed: Callable[[str, str], bool] = ...,
     ) -> Lease:
         """Hand out up to ``n`` due fetches, best buckets first, oldest first within one.
 
-        ``room`` says how many an origin may get. What ``admit`` refuses becomes excluded in the same transaction.
-        Paused buckets, closed and frozen origins give nothing.
+        ``room`` says how many an origin may get, ``closed`` whether an origin's lane gives nothing at all. What
+        ``admit`` refuses becomes excluded in the same transaction. Paused buckets, closed and frozen origins give
+        nothing.
         """
         ...
 
@@ -266,6 +268,22 @@ class Frontier(Protocol):
 
     def reap(self, now: float) -> int:
         """Put back what was leased for longer than agreed."""
+        ...
+
+    def take_back(self, told: Iterable[Settlement]) -> int:
+        """Undo settlements that were wrong, as if the fetches had never been tried; return how many.
+
+        What somebody leased since is left alone. What a capture covered is known again, unless another told of it.
+        The records stay where they are, and count as attempts.
+        """
+        ...
+
+    def fetch_of(self, told: Settlement) -> Fetch | None:
+        """Return the work that a settlement settles."""
+        ...
+
+    def tell(self, note: Note) -> None:
+        """Keep what a person must hear."""
         ...
 
     def known_payload(self, sha256: str) -> Original | None:

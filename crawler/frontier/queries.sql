@@ -147,6 +147,15 @@ WHERE id = :id;
 -- A sealed segment stands for another.
 UPDATE segment SET state = 'sealed', low_water = :size, class = (SELECT class FROM segment WHERE id = :was) WHERE id = :now;
 
+-- name: settled_by
+-- A fetch as the holder of a token settled it.
+SELECT id, bucket, state, reason FROM fetch WHERE state NOT IN ('leased', 'queued') AND token = :token
+AND (id = :id OR (:id < 0 AND round = :round AND fingerprint = :fingerprint));
+
+-- name: tried_by
+-- A fetch that waits since the holder of a token tried it in vain.
+UPDATE fetch SET attempts = 0, not_before = 0, reason = '' WHERE id = :id AND token = :token AND state = 'queued';
+
 -- name: done_in
 -- What is done and stands in one segment.
 SELECT id, bucket FROM fetch WHERE round = :round AND segment = :segment AND state = 'done';
@@ -188,6 +197,11 @@ WHERE kind = :kind AND id = :id;
 -- name: cover_seen
 -- A thing that is held is there still.
 UPDATE covered SET round = :round WHERE kind = :kind AND id = :id;
+
+-- name: cover_back
+-- A thing is known and no more, where this very capture told of it.
+UPDATE covered SET standing = :known, reason = '', mark = NULL WHERE kind = :kind AND id = :id AND standing = :standing
+AND round = :round AND url = :url AND mark IS :mark;
 
 -- name: cover_count
 -- The counters move with the thing.

@@ -132,13 +132,20 @@ class Steer(msgspec.Struct, tag=True, frozen=True):
     concurrency: dict[str, int]
 
 
+class Drop(msgspec.Struct, tag=True, frozen=True):
+    """Supervisor, unasked: give back what you hold for this origin, or for this lane of it: it may be dead."""
+
+    origin: str
+    lane: str
+
+
 class Stop(msgspec.Struct, tag=True, frozen=True):
     """Supervisor, unasked: finish what is in flight and end."""
 
     reason: str
 
 
-Reply = Welcome | Granted | Done | Freeze | Look | Steer | Stop
+Reply = Welcome | Granted | Done | Freeze | Look | Steer | Drop | Stop
 
 
 class Frame(msgspec.Struct, array_like=True, frozen=True):

@@ -14,6 +14,7 @@ from scrapy import Request
 from scrapy.core.scheduler import BaseScheduler
 
 from crawler import clock
+from crawler.model import PROBE_LANE
 from crawler.url import origin
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class Hand:
         self.in_flight = 0
         self.stopping = False
         self._paused = False
+        #: Origins that may be dead, until the supervisor has heard of it.
+        self._doubted: dict[str, asyncio.Future[None]] = {}
         self.carried: deque[asyncio.Task[Any]] = deque()
 
     def start(self) -> None:
@@ -75,7 +78,7 @@ class Hand:
             return None
         now = clock.now()
         for place, queue in self._ready.items():
-            if self._pace.room(place, now) > 0:
+            if place not in self._doubted and self._pace.room(place, now) > 0:
                 leased = queue.popleft()
                 # The origin goes to the back, so that all get their turn.
                 del self._ready[place]
@@ -102,6 +105,28 @@ class Hand:
         ids = [leased.id for place in gone for leased in self._ready.pop(place)]
         self._held -= len(ids)
         return ids
+
+    def give_up(self, place: str, lane: str) -> list[int]:
+        """Hold nothing for a lane of an origin (empty: all of it) but what it is probed with; return the ids."""
+        queue = self._ready.get(place, deque())
+        gone = [one for one in queue if one.fetch.lane != PROBE_LANE and lane in {"", one.fetch.lane}]
+        if gone:
+            dropped = {one.id for one in gone}
+            self._ready[place] = deque(one for one in queue if one.id not in dropped)
+            if not self._ready[place]:
+                del self._ready[place]
+        self._held -= len(gone)
+        return [one.id for one in gone]
+
+    def hold(self, place: str, doubt: asyncio.Future[None]) -> None:
+        """Start nothing at an origin before the future is done."""
+        self._doubted[place] = doubt
+        doubt.add_done_callback(lambda done: self._let_go(place, done))
+
+    def _let_go(self, place: str, doubt: asyncio.Future[None]) -> None:
+        if self._doubted.get(place) is doubt:
+            del self._doubted[place]
+            self.wake()
 
     def settled(self) -> int:
         """One started fetch has been settled; return how many are still under way."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from crawler.frontier.interface import Refusal, Stats
     from crawler.frontier.sweeps import Lent, Sweep
-    from crawler.model import Commit, SegmentClass
+    from crawler.model import Commit, Note, SegmentClass
 
 #: Ids of a sweep that one lease may find refused: all of a range that robots.txt forbids must not hold up a worker.
 _MOST_REFUSED = 5000
@@ -238,6 +238,7 @@ class SqliteFrontier(FrontierReader):
         seconds: float,
         admit: Callable[[Fetch], Refusal | None] | None,
         room: Callable[[str], int],
+        closed: Callable[[str, str], bool] = lambda origin, lane: False,
     ) -> Lease:
         """Hand out due fetches."""
         taken: list[Leased] = []
@@ -247,7 +248,11 @@ class SqliteFrontier(FrontierReader):
                 for bucket, place, lane in self._db.execute(
                     self._sql["buckets_due"], {"round": self.round, "now": now}
                 ).fetchall():
-                    while len(taken) < n and (free := left[place] if place in left else room(place)) > 0:
+                    while (
+                        len(taken) < n
+                        and not closed(place, lane)
+                        and (free := left[place] if place in left else room(place)) > 0
+                    ):
                         want = min(free, n - len(taken))
                         rows = self._db.execute(
                             self._sql["fetches_due"], {"bucket": bucket, "now": now, "n": want}
@@ -581,7 +586,7 @@ class SqliteFrontier(FrontierReader):
         self._db.execute(
             self._sql["settle"],
             {"id": number, "state": new.value, "reason": told.reason, "status": told.status, "now": now,
-             "tried": int(new is State.QUEUED), "not_before": told.not_before,
+             "tried": int(new is State.QUEUED and not told.untried), "not_before": told.not_before,
              "segment": self._segment(place.segment) if place else None, "offset": place.offset if place else None,
              "response_offset": place.response_offset if place else None,
              "response_length": place.response_length if place else None},
@@ -779,6 +784,54 @@ class SqliteFrontier(FrontierReader):
             self._db.execute(self._sql["stand_for"], facts)
             self._db.execute("UPDATE segment SET state = 'removed' WHERE id = :was", facts)
 
+    def take_back(self, told: Iterable[Settlement]) -> int:
+        """Undo settlements that were wrong."""
+        count = 0
+        with self._transaction():
+            for one in told:
+                facts = {"id": one.id, "token": one.token, "round": self.round, "fingerprint": _fingerprint(one)}
+                row = self._db.execute(self._sql["settled_by"], facts).fetchone()
+                if row is not None:
+                    self._undo(*row)
+                    count += 1
+                    for covered in one.coverage:
+                        self._uncover(covered)
+                elif self._db.execute(self._sql["tried_by"], facts).rowcount:
+                    count += 1
+        return count
+
+    def _undo(self, number: int, bucket: int, state: str, reason: str) -> None:
+        self._db.execute(self._sql["requeue"], {"id": number})
+        self._moves[bucket, state] -= 1
+        self._moves[bucket, "queued"] += 1
+        if state == State.DONE:
+            self._totals["captures"] -= 1
+            self._totals["attempts"] += 1
+        else:
+            self._reasons[state, reason] -= 1
+
+    def _uncover(self, covered: Covered) -> None:
+        row = self._db.execute(self._sql["cover"], {"kind": covered.kind, "id": covered.id}).fetchone()
+        facts = {
+            "kind": covered.kind, "id": covered.id, "standing": RANK[covered.standing], "url": covered.url,
+            "mark": covered.mark or None, "round": self.round, "known": RANK[Standing.KNOWN],
+        }  # fmt: skip
+        if row is not None and self._db.execute(self._sql["cover_back"], facts).rowcount:
+            self._covered[covered.kind, row[1] or "", row[0]] -= 1
+            self._covered[covered.kind, row[1] or "", RANK[Standing.KNOWN]] += 1
+
+    def fetch_of(self, told: Settlement) -> Fetch | None:
+        """Return the work that a settlement settles; of an id of a sweep, its URL."""
+        if told.id < 0:
+            return Fetch(url=told.seen.url, lane=told.seen.lane) if told.seen else None
+        row = self._db.execute("SELECT work FROM fetch WHERE id = ?", (told.id,)).fetchone()
+        return _decode(row[0]) if row else None
+
+    def tell(self, note: Note) -> None:
+        """Keep what a person must hear."""
+        with self._transaction():
+            self._db.execute(self._sql["note"], asdict(note))
+
     def requeue_missing(self) -> int:
         """Queue again what was settled as missing or kept in part."""
         count = 0
@@ -861,6 +914,11 @@ class SqliteFrontier(FrontierReader):
 def _says_other(mark: bytes, earlier: bytes | None) -> bool:
     """Say whether the same answer as in an earlier round told something else of a thing."""
     return bool(mark and earlier) and mark[:8] == (earlier or b"")[:8] and mark != earlier
+
+
+def _fingerprint(told: Settlement) -> bytes:
+    """Return what a settled id of a sweep is found by; it has no number of its own."""
+    return Fetch(url=told.seen.url, lane="").fingerprint if told.id < 0 and told.seen else b""
 
 
 def _lacks(told: Settlement, url: str) -> bool:

@@ -22,13 +22,22 @@ _DAYS = 3650
 def context_for(hosts: Sequence[str], state: Path) -> ssl.SSLContext:
     """Return a server context for these hosts; ``state/ca.pem`` is what a client must trust."""
     chain, key, named = state / "server.pem", state / "server.key", state / "hosts.json"
-    if not named.exists() or json.loads(named.read_text()) != list(hosts):
+    if (
+        not chain.with_name("expired.pem").exists()
+        or not named.exists()
+        or json.loads(named.read_text()) != list(hosts)
+    ):
         _make(hosts, state / "ca.pem", chain, key)
         named.write_text(json.dumps(list(hosts)))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(chain, key)
+    show(context, state)
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+def show(context: ssl.SSLContext, state: Path, *, expired: bool = False) -> None:
+    """Let a context show the server's certificate to new connections, or one that has expired."""
+    context.load_cert_chain(state / ("expired.pem" if expired else "server.pem"), state / "server.key")
 
 
 def _make(hosts: Sequence[str], ca: Path, chain: Path, key_path: Path) -> None:
@@ -42,8 +51,21 @@ def _make(hosts: Sequence[str], ca: Path, chain: Path, key_path: Path) -> None:
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
-    leaf = (
-        _certificate(_name(hosts[0]), ca_name, key.public_key())
+    leaf, expired = (_leaf(hosts, ca_name, ca_key, key, days) for days in (_DAYS, -1))
+    pem = serialization.Encoding.PEM
+    key_path.touch(mode=0o600)
+    key_path.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    ca.write_bytes(authority.public_bytes(pem))
+    chain.write_bytes(leaf.public_bytes(pem) + authority.public_bytes(pem))
+    chain.with_name("expired.pem").write_bytes(expired.public_bytes(pem) + authority.public_bytes(pem))
+
+
+def _leaf(
+    hosts: Sequence[str], ca_name: x509.Name, ca_key: ec.EllipticCurvePrivateKey, key: ec.EllipticCurvePrivateKey,
+    days: int,
+) -> x509.Certificate:  # fmt: skip
+    return (
+        _certificate(_name(hosts[0]), ca_name, key.public_key(), days)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(sign=False), critical=True)
@@ -51,11 +73,6 @@ def _make(hosts: Sequence[str], ca: Path, chain: Path, key_path: Path) -> None:
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
-    pem = serialization.Encoding.PEM
-    key_path.touch(mode=0o600)
-    key_path.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
-    ca.write_bytes(authority.public_bytes(pem))
-    chain.write_bytes(leaf.public_bytes(pem) + authority.public_bytes(pem))
 
 
 def _name(common: str) -> x509.Name:
@@ -69,10 +86,12 @@ def _usage(*, sign: bool) -> x509.KeyUsage:
     )  # fmt: skip
 
 
-def _certificate(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+def _certificate(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: int = _DAYS
+) -> x509.CertificateBuilder:  # fmt: skip
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=_DAYS))
+        .not_valid_before(now - timedelta(days=2)).not_valid_after(now + timedelta(days=days))
     )  # fmt: skip

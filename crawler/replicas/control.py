@@ -76,7 +76,10 @@ class Control:
             return
         match (method, target):
             case ("POST", "/faults"):
+                was_expired = replica.faults.has_expired
                 replica.faults.set(body)
+                if was_expired:
+                    replica.dress()
             case ("POST", "/clock"):
                 replica.clock.set(datetime.fromisoformat(body.strip()))
             case ("POST", "/age"):

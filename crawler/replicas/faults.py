@@ -13,6 +13,9 @@ As text, faults are separated by commas, each ``KIND[=ARGUMENT][%EVERY][+BURST][
     s3xml@video.parler.com     all media of that host is
     s3xml%10*5            every tenth stored object is said to be gone, five times in all, and is there again
     login@api.parler.com  a host sends everybody to the login page. For good
+    die=HOW%150           it dies at the 150th request, until the faults are replaced: tombstone (one page for all),
+                          login, 403, 404, 410, 451 (or any status), slow (first half, then all answers are errors),
+                          tls (its certificate has expired, for all hosts); with @HOST that host alone
     dark=500 / dark=30s   at the 500th request, or the first after 30 seconds, every connection is reset, and then
                           refused; with @HOST that host alone, whose connections are reset. Until POST /up
 
@@ -33,7 +36,9 @@ from crawler.replicas.permute import keyed
 
 STATUSES = frozenset({"429", "500", "502", "503", "504"})
 PACED = frozenset({"stall", "slow", "cut", "reset"})
-KINDS = STATUSES | PACED | {"s3xml", "login", "dark"}
+KINDS = STATUSES | PACED | {"s3xml", "login", "dark", "die"}
+#: Ways to die beside answering with one status; and how many answers the slow one takes.
+DEATHS, AGONY = frozenset({"tombstone", "login", "slow", "tls"}), 20
 _FAULT = re.compile(
     r"(?P<kind>\w+)(?:=(?P<argument>[^%+*@]*))?(?:%(?P<every>\d+))?(?:\+(?P<burst>\d+))?(?:\*(?P<times>\d+))?"
     r"(?:@(?P<host>\S+))?"
@@ -63,10 +68,12 @@ class Fault:
             raise ValueError(f"no fault {self.kind!r}; there are {', '.join(sorted(KINDS))}")
         if not 1 <= self.burst <= self.every and (self.every, self.burst) != (1, 1):
             raise ValueError("a burst is at least 1 and at most as long as its period")
-        if (self.kind in {"login", "dark"} and self.times is not None) or (self.is_lasting and self.burst > 1):
+        if (self.kind in {"login", "dark", "die"} and self.times is not None) or (self.is_lasting and self.burst > 1):
             raise ValueError(f"{self.kind} is for good; it takes no times and no burst")
         if self.kind in STATUSES and not _WAIT.fullmatch(self.argument):
             raise ValueError(f"{self.kind} takes seconds, or date and seconds, not {self.argument!r}")
+        if self.kind == "die" and self.argument not in DEATHS and not re.fullmatch(r"[345]\d\d", self.argument):
+            raise ValueError(f"die takes {', '.join(sorted(DEATHS))} or a status, not {self.argument!r}")
         number = self.argument.removesuffix("s") if self.kind == "dark" else self.argument
         if self.kind in PACED | {"dark"} and not _AMOUNT.fullmatch(number):
             raise ValueError(f"{self.kind} takes a number, not {self.argument!r}")
@@ -78,7 +85,7 @@ class Fault:
     @property
     def is_lasting(self) -> bool:
         """Whether it strikes for good, and not request by request."""
-        return self.kind in {"login", "dark"} or (self.kind == "s3xml" and self.times is None)
+        return self.kind in {"login", "dark", "die"} or (self.kind == "s3xml" and self.times is None)
 
     def concerns(self, host: str, target: str) -> bool:
         """Say whether a request is of the kind it may strike."""
@@ -97,6 +104,12 @@ class Fault:
             return False
         self.times = None if self.times is None else self.times - 1
         return True
+
+    def kills(self) -> bool:
+        """Count one request, and say whether it is answered by the dead."""
+        self.seen += 1
+        dead = self.seen - self.every
+        return dead >= AGONY or (dead >= 0 and (self.argument != "slow" or dead % 2 == 0))
 
     def has_begun(self) -> bool:
         """Count one request, and say whether darkness has fallen."""
@@ -130,6 +143,8 @@ class Faults:
     def _hits(self, fault: Fault, host: str, target: str) -> bool:
         if fault.kind == "s3xml" and (fault.is_lasting or host not in self._stores):
             return False
+        if fault.kind == "die":
+            return fault.kills()
         if fault.is_lasting:
             return fault.has_begun() if fault.kind == "dark" else fault.picks(host, target)
         if (host, target) in self._struck or not fault.strikes():
@@ -149,6 +164,11 @@ class Faults:
     @property
     def _losses(self) -> list[Fault]:
         return [fault for fault in self.all if fault.kind == "s3xml" and fault.is_lasting]
+
+    @property
+    def has_expired(self) -> bool:
+        """Whether its certificate has."""
+        return any(one.kind == "die" and one.argument == "tls" and one.seen >= one.every for one in self.all)
 
     def end_darkness(self) -> None:
         """Take back what made it go dark."""

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
 
+from crawler.replicas.authority import show
 from crawler.replicas.exchange import MAX_BODY, MAX_HEAD, Answer, Clock, Request, frame, http_date, parse
 from crawler.replicas.faults import PACED
 
@@ -28,6 +29,7 @@ GONE = Answer(
     b"<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>",
     "application/xml",
 )
+TOMBSTONE = Answer(200, b"<html><body><h1>Goodbye</h1><p>It was fun while it lasted.</p></body></html>\n")
 #: Slow answers come in this many pieces a second.
 _BEATS = 20
 _PIECE = 1 << 16
@@ -106,6 +108,14 @@ class Replica:
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()
+        for connection in tuple(self.connections):
+            connection.reset()
+
+    def dress(self) -> None:
+        """Show new connections the certificate that the faults ask for, and end those there are."""
+        for _, context in self.doors.values():
+            if context is not None:
+                show(context, self.ledger.path.parent, expired=self.faults.has_expired)
         for connection in tuple(self.connections):
             connection.reset()
 
@@ -281,6 +291,8 @@ class Connection(asyncio.Protocol):
             await self._stream(request, entry, pace=argument or 1000)
         elif fault.kind in {"cut", "reset"}:
             await self._break_off(request, entry, argument or (0.6 if fault.kind == "cut" else 0.0), fault.kind)
+        elif fault.kind == "die" and fault.argument == "tls":
+            self._replica.dress()
         elif fault.kind == "dark":
             self._replica.down() if not fault.host else self.reset()
         else:
@@ -294,8 +306,17 @@ class Connection(asyncio.Protocol):
         self._over(complete=False)
         self._transport.close() if kind == "cut" else self.reset()
 
+    def _last_words(self, how: str) -> Answer:
+        if how == "tombstone":
+            return TOMBSTONE
+        if how == "login":
+            return Answer(302, b"", headers=(("Location", self._replica.site.login),))
+        return Answer(500 if how == "slow" else int(how), b"<html><body><h1>No</h1></body></html>")
+
     def _instead(self, fault: Fault) -> Answer:
         """Return what is said in place of the answer."""
+        if fault.kind == "die":
+            return self._last_words(fault.argument)
         if fault.kind == "login":
             return Answer(302, b"", headers=(("Location", fault.argument or self._replica.site.login),))
         if fault.kind == "s3xml":

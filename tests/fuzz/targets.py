@@ -843,7 +843,7 @@ def settlement_of(leased: Leased, found: Found, response: CaptureResponse | None
         outcome=Outcome.OK, status=response.status, verdict=GenericSpider().judge(response), attempt=leased.attempt,
         location=bool(response.header("Location")), follow=leased.fetch.follow, sweep=leased.fetch.sweep,
     )  # fmt: skip
-    return settlement(leased, rule(facts), response, found, now=NOW)
+    return settlement(leased, rule(facts), response, found, verdict=facts.verdict, now=NOW)
 
 
 def _check_read(spider: PlatformSpider, fetch: Fetch, message: bytes) -> None:

@@ -29,6 +29,17 @@ def test_a_transient_fault_strikes_a_url_once() -> None:
     assert kinds == ["429", None, None]
 
 
+def test_it_dies_at_a_request_for_good_and_slowly_by_halves() -> None:
+    assert struck(Faults("die=tombstone%5"), 8) == [5, 6, 7, 8]
+    assert struck(Faults("die=slow%2"), 24) == [2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 23, 24]
+    assert struck(Faults("die=403@b"), 3) == []
+    faults = Faults("die=tls%2")
+    assert [bool(struck(faults, 1)) and faults.has_expired for _ in range(2)] == [False, True]
+    for wrong in ("die", "die=gently", "die=200", "die=403*2"):
+        with pytest.raises(ValueError, match="die"):
+            Faults(wrong)
+
+
 def test_a_fault_has_its_host_and_its_paths() -> None:
     faults = Faults("502@b")
     assert struck(faults, 3) == []

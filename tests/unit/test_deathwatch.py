@@ -1,0 +1,196 @@
+"""What is a death and what is none, by answers alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from crawler.deathwatch import GOOD, RECENT, Case, End, Key, Part, Sign, Stage, Suspicion, Watch, bogus, key_of, seen
+from crawler.model import Digests, Fetch, Outcome, Seen, Settlement, State, Verdict
+
+HOST = "https://a.example"
+
+
+def answer(
+    n: int, sign: Sign = Sign.OK, *, payload: str = "", lane: str = "posts", status: int = 200, target: str = "",
+    sweep: bool = False,
+) -> Settlement:  # fmt: skip
+    name = payload or f"page {n}"
+    made = Digests(
+        block_sha256="0" * 64, payload_sha256=name.encode().hex(), payload_sha1="A" * 32, payload_length=2000
+    )
+    shown = Seen(url=f"{HOST}/{lane}/{n}", lane=lane, sign=sign.value, target=target, sweep=sweep)
+    return Settlement(id=n + 1, token=1, state=State.DONE, status=status, digests=made, seen=shown)
+
+
+def watch() -> Watch:
+    return Watch(lambda told: Fetch(url=told.seen.url, lane=told.seen.lane) if told.seen else None)
+
+
+def first(watching: Watch, answers: Iterable[Settlement]) -> tuple[int, Suspicion] | None:
+    """Return after how many answers there is a suspicion, and which."""
+    for count, told in enumerate(answers, 1):
+        if found := watching.heard(told):
+            return count, found
+    return None
+
+
+def lived(lane: str = "posts") -> Watch:
+    watching = watch()
+    assert first(watching, [answer(n, lane=lane) for n in range(50)]) is None
+    return watching
+
+
+def test_every_death_is_suspected_within_twenty_answers() -> None:
+    deaths = {
+        "tombstone": [answer(n, payload="goodbye") for n in range(100, 130)],
+        "wall": [answer(n, Sign.MOVED, target=f"{HOST}/login", status=302) for n in range(100, 130)],
+        "login": [answer(n, Sign.LOGIN) for n in range(100, 130)],
+        "refused": [answer(n, Sign.FORBIDDEN, status=403) for n in range(100, 130)],
+        "gone": [answer(n, Sign.MISSING, status=404) for n in range(100, 130)],
+        "dns": [answer(n, Sign.DNS, status=0) for n in range(100, 130)],
+        "tls": [answer(n, Sign.TLS, status=0) for n in range(100, 130)],
+        "slow": [
+            told for n in range(100, 120)
+            for told in (answer(n), *(answer(1000 + 5 * n + k, Sign.SILENT, status=500) for k in range(4)))
+        ],
+    }  # fmt: skip
+    for name, answers in deaths.items():
+        found = first(lived(), answers)
+        assert found is not None, name
+        assert found[0] <= RECENT, name
+        assert found[1].controls, name
+        assert found[1].part == Part(HOST, "" if name in {"dns", "tls", "slow"} else "posts"), name
+
+
+def test_a_death_that_spans_lanes_is_of_the_host() -> None:
+    watching = lived()
+    mixed = [answer(n, Sign.FORBIDDEN, status=403, lane=("posts", "replies")[n % 2]) for n in range(100, 130)]
+    found = first(watching, mixed)
+    assert found is not None
+    assert found[0] <= RECENT
+    assert found[1].part == Part(HOST)
+
+
+def test_a_sweep_of_holes_is_no_death() -> None:
+    answers = (
+        answer(n, sweep=True) if n % 33 == 0 else answer(n, Sign.MISSING, status=404, sweep=True) for n in range(2000)
+    )
+    assert first(watch(), answers) is None
+
+
+def test_a_shell_that_was_always_the_same_is_no_tombstone() -> None:
+    assert first(watch(), (answer(n, payload="<div id=app>") for n in range(500))) is None
+
+
+def test_what_never_answered_well_cannot_die() -> None:
+    assert first(watch(), (answer(n, Sign.FORBIDDEN, status=403) for n in range(500))) is None
+
+
+def test_every_third_page_to_log_in_for_is_no_wall() -> None:
+    forum = (answer(n, Sign.LOGIN) if n % 3 == 0 else answer(n) for n in range(1000))
+    assert first(watch(), forum) is None
+
+
+def test_maintenance_and_limits_are_only_waits() -> None:
+    fetch = Fetch(url=f"{HOST}/1", lane="posts")
+    told = [
+        seen(fetch, outcome=Outcome.OK, status=status, verdict=Verdict.OK, asks_to_wait=asks, location="")
+        for status, asks in ((503, True), (429, False), (429, True))
+    ]
+    assert [one.sign for one in told] == [Sign.NOTHING] * 3
+    assert first(lived(), (answer(n, Sign.NOTHING, status=503) for n in range(500))) is None
+
+
+def case_of(sign: Sign = Sign.FORBIDDEN, *, others: bool = False) -> Case:
+    watching = watch()
+    for n in range(40):
+        watching.heard(answer(n, lane=("posts", "images")[n % 2] if others else "posts"))
+    payload = "goodbye" if sign is Sign.OK else ""
+    found = first(watching, [answer(n, sign, payload=payload, status=200 if payload else 403) for n in range(100, 130)])
+    assert found is not None
+    suspicion = found[1]
+    return Case(
+        part=suspicion.part, key=suspicion.key, run=list(suspicion.run), controls=list(suspicion.controls),
+        others=watching.others(suspicion.part), since=0.0, first=30.0,
+    )  # fmt: skip
+
+
+def test_one_walled_section_is_let_go_after_one_control() -> None:
+    case = case_of()
+    control = case.ask(0.0)
+    assert control is not None
+    assert control.url in {f"{HOST}/posts/{n}" for n in range(50)}
+    assert case.ask(1.0) is None, "it is not asked twice at once"
+    assert case.heard(answer(0), 1.0) is End.INNOCENT
+
+
+def test_a_lane_alone_dies_where_another_lives() -> None:
+    case = case_of(others=True)
+    for _ in range(2):
+        assert case.ask(0.0) is not None
+        assert case.heard(answer(0, Sign.FORBIDDEN, status=403), 0.0) is End.OPEN
+    assert case.stage is Stage.WIDE
+    other = case.ask(0.0)
+    assert other is not None
+    assert other.lane == "images"
+    assert case.heard(answer(0, lane="images"), 0.0) is End.DEAD
+    assert case.part == Part(HOST, "posts")
+
+
+def dead() -> Case:
+    case = case_of()
+    ends = [case.heard(answer(0, Sign.FORBIDDEN, status=403), 0.0) for _ in range(2) if case.ask(0.0)]
+    assert ends == [End.OPEN, End.DEAD]
+    assert case.part == Part(HOST), "nothing else of the host is known to live"
+    return case
+
+
+def waits(case: Case, rounds: int) -> Iterator[float]:
+    now = case.due
+    for _ in range(rounds):
+        assert case.ask(now - 0.1) is None
+        assert case.ask(now) is not None
+        assert case.heard(answer(0, Sign.FORBIDDEN, status=403), now) is End.OPEN
+        yield case.due - now
+        now = case.due
+
+
+def test_the_dead_are_asked_ever_more_rarely_and_live_after_two_good_answers() -> None:
+    case = dead()
+    assert case.due == 30.0
+    assert list(waits(case, 7)) == [60.0, 120.0, 240.0, 480.0, 600.0, 600.0, 600.0]
+    now = case.due
+    ends = [case.heard(answer(0), now) for _ in range(GOOD) if case.ask(now)]
+    assert ends == [End.OPEN, End.ALIVE]
+
+
+def test_one_good_answer_of_a_flickering_host_is_not_enough() -> None:
+    case = dead()
+    now = case.due
+    for told in (answer(0), answer(0, Sign.FORBIDDEN, status=403)):
+        assert case.ask(now) is not None
+        assert case.heard(told, now) is End.OPEN
+    assert case.stage is Stage.DEAD
+
+
+def test_a_soft_404_is_known_by_a_url_that_cannot_exist() -> None:
+    for payload, end in (("goodbye", End.SOFT_404), ("404", End.INNOCENT)):
+        case = case_of(Sign.OK)
+        assert case.ask(0.0) is not None
+        assert case.heard(answer(0), 0.0) is End.OPEN, "what was there is there"
+        asked = case.ask(0.0)
+        assert asked is not None
+        assert asked.url.startswith(f"{HOST}/posts/9")
+        assert case.heard(answer(5, payload=payload), 0.0) is end
+
+
+def test_a_bogus_url_keeps_its_shape() -> None:
+    assert bogus("https://a.example/post/123").startswith("https://a.example/post/9")
+    assert bogus("https://a.example/post/123/").startswith("https://a.example/post/9")
+    assert bogus("https://a.example/t.php?id=4").startswith("https://a.example/t.php?id=9")
+    assert bogus("https://a.example/").startswith("https://a.example/9")
+
+
+def test_an_answer_without_a_look_says_nothing() -> None:
+    assert key_of(Settlement(id=1, token=1, state=State.DONE)) is None
+    assert key_of(answer(1, Sign.LOGIN)) == Key(Sign.LOGIN)
