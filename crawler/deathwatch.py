@@ -300,6 +300,14 @@ class Watch:
         if key.sign is Sign.OK:
             ward.innocent.add(key)
 
+    def alike(self, part: Part, key: Key) -> list[Settlement]:
+        """Return the last answers like these of a part; good ones came between. One payload is told wherever it is."""
+        wards = [
+            ward for ward in self._wards.values()
+            if ward.part.lane and (key.sign is Sign.OK or part.holds(*ward.part))
+        ]  # fmt: skip
+        return [told for ward in wards for other, told in ward.recent if other == key]
+
     def others(self, part: Part) -> list[Control]:
         """Return controls of the other lanes of a part's host, one each."""
         wards = [ward for ward in self._wards.values() if ward.part.origin == part.origin and ward.controls]

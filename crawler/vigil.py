@@ -183,8 +183,27 @@ class Vigil:
             is_known = case.stage is Stage.DEAD and case.key.sign is Sign.OK
             if key == case.key and (is_known or (is_robots and key.sign is not Sign.MISSING)):
                 self._write("withheld", case, [told])
+                if not is_robots:
+                    self._join(case, told)
                 return True
         return False
+
+    def _join(self, case: Case, told: Settlement) -> None:
+        """Leave another host alone that says the same as one that died, with the controls of that one."""
+        place = Part(origin(told.seen.url)) if told.seen else case.part
+        if self._case(place.origin, "") is not None:
+            return
+        now = clock.now()
+        self._cases = [
+            *self._cases,
+            replace(
+                case, part=place, run=[told], others=[], since=now, asked=None, due=now + case.first,
+                interval=case.first, bad=0, good=0,
+            ),
+        ]  # fmt: skip
+        self._save()
+        self._drop(place)
+        self._tell("dead", case, f"{place} has died, too: {case.key}")
 
     def _lent(self, key: Key) -> list[Control]:
         """Return controls of a host that dies with this sign, for one that answered like that from its first day."""
@@ -223,7 +242,8 @@ class Vigil:
     def _bury(self, case: Case) -> None:
         within = [one for one in self._cases if one is not case and case.part.holds(*one.part)]
         self._cases = [one for one in self._cases if not any(one is other for other in within)]
-        case.run += [told for one in within for told in one.run]
+        told = [*case.run, *self._watch.alike(case.part, case.key), *(told for one in within for told in one.run)]
+        case.run = list({(one.id, one.token): one for one in told}.values())
         self._write("dead", case, case.run)
         count = self._frontier.take_back(case.run)
         case.run = case.run[-1:]

@@ -62,6 +62,15 @@ def test_every_death_is_suspected_within_twenty_answers() -> None:
         assert found[1].part == Part(HOST, "" if name in {"dns", "tls", "slow"} else "posts"), name
 
 
+def test_what_the_dead_said_before_the_last_good_answer_is_told_too() -> None:
+    watching = lived()
+    goodbyes = [answer(n, payload="goodbye") for n in range(100, 130)]
+    found = first(watching, [goodbyes[0], answer(99), *goodbyes[1:]])
+    assert found is not None
+    assert goodbyes[0] not in found[1].run
+    assert {one.id for one in watching.alike(found[1].part, found[1].key)} == {one.id for one in goodbyes[:9]}
+
+
 def test_a_death_that_spans_lanes_is_of_the_host() -> None:
     watching = lived()
     mixed = [answer(n, Sign.FORBIDDEN, status=403, lane=("posts", "replies")[n % 2]) for n in range(100, 130)]
