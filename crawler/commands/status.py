@@ -100,8 +100,8 @@ def _show(facts: dict[str, Any], frontier: FrontierReader, stats: Stats, swept: 
             console.result(f"    {lane:<12} {states.get('done', 0):>9,} done, {waiting:,} to go")
     notes = [note_line(note, times) for note, times in frontier.notes()][:MOST_NAMED]
     claims = [claim_line(claim) for claim in frontier.claims()]
-    dead = map(dead_line, facts["dead"])
-    for line in (*dead, *trouble(stats), *order_lines(Steering(**facts["orders"])), *sweep_lines(swept), *claims, *notes):
+    troubles = [*map(dead_line, facts["dead"]), *trouble(stats)]
+    for line in (*troubles, *order_lines(Steering(**facts["orders"])), *sweep_lines(swept), *claims, *notes):
         console.result(line)
 
 

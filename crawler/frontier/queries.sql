@@ -201,7 +201,7 @@ UPDATE covered SET round = :round WHERE kind = :kind AND id = :id;
 -- name: cover_back
 -- A thing is known and no more, where this very capture told of it.
 UPDATE covered SET standing = :known, reason = '', mark = NULL WHERE kind = :kind AND id = :id AND standing = :standing
-AND round = :round AND url = :url AND mark IS :mark;
+AND round = :round AND url = :url AND (mark = :mark OR (mark IS NULL AND :mark IS NULL));
 
 -- name: cover_count
 -- The counters move with the thing.

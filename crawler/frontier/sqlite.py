@@ -810,10 +810,14 @@ class SqliteFrontier(FrontierReader):
         else:
             self._reasons[state, reason] -= 1
 
+    def _thing(self, covered: Covered) -> dict[str, Any]:
+        return {"kind": covered.kind, "id": covered.id}
+
     def _uncover(self, covered: Covered) -> None:
-        row = self._db.execute(self._sql["cover"], {"kind": covered.kind, "id": covered.id}).fetchone()
+        thing = self._thing(covered)
+        row = self._db.execute(self._sql["cover"], thing).fetchone()
         facts = {
-            "kind": covered.kind, "id": covered.id, "standing": RANK[covered.standing], "url": covered.url,
+            **thing, "standing": RANK[covered.standing], "url": covered.url,
             "mark": covered.mark or None, "round": self.round, "known": RANK[Standing.KNOWN],
         }  # fmt: skip
         if row is not None and self._db.execute(self._sql["cover_back"], facts).rowcount:

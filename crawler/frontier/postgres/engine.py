@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from crawler.frontier.interface import Held, Refusal, Stats, Swept
-    from crawler.model import Commit, Lease, Original, SegmentClass
+    from crawler.model import Commit, Lease, Note, Original, SegmentClass
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Fetch).decode
@@ -211,10 +211,10 @@ class PostgresFrontier(SqliteFrontier):
     @steadily
     def lease(
         self, n: int, *, worker: str, now: float, seconds: float, admit: Callable[[Fetch], Refusal | None] | None,
-        room: Callable[[str], int],
+        room: Callable[[str], int], closed: Callable[[str, str], bool] = lambda origin, lane: False,
     ) -> Lease:  # fmt: skip
         """Hand out due fetches."""
-        return super().lease(n, worker=worker, now=now, seconds=seconds, admit=admit, room=room)
+        return super().lease(n, worker=worker, now=now, seconds=seconds, admit=admit, room=room, closed=closed)
 
     def _hand_out(self, numbers: list[int], worker: str, expires: float) -> None:
         if numbers:
@@ -256,6 +256,16 @@ class PostgresFrontier(SqliteFrontier):
         self._moves[bucket, "queued"] -= len(chosen)
         self._moves[bucket, "leased"] += len(got)
         return got
+
+    @steadily
+    def take_back(self, told: Iterable[Settlement]) -> int:
+        """Undo settlements that were wrong."""
+        return super().take_back(list(told))
+
+    @steadily
+    def tell(self, note: Note) -> None:
+        """Keep what a person must hear."""
+        super().tell(note)
 
     @steadily
     def stats(self) -> Stats:
@@ -337,7 +347,8 @@ class PostgresFrontier(SqliteFrontier):
         if number in self._settled:
             self._write_gathered()
         self._settled[number] = (
-            number, told.state.value, told.reason, told.status, int(told.state is State.QUEUED), told.not_before,
+            number, told.state.value, told.reason, told.status,
+            int(told.state is State.QUEUED and not told.untried), told.not_before,
             segment, place.offset if place else None, place.response_offset if place else None,
             place.response_length if place else None,
         )  # fmt: skip
@@ -381,6 +392,9 @@ class PostgresFrontier(SqliteFrontier):
         rows = [self._db.execute(self._sql["cover"], {"key": _key(*thing)}).fetchone() for thing in things]
         held = [row is not None and row[0] == RANK[Standing.CAPTURED] and row[2] < self.round for row in rows]
         return bool(held) and all(held)
+
+    def _thing(self, covered: Covered) -> dict[str, Any]:
+        return {"key": _key(covered.kind, covered.id)}
 
     def _is_covered(self, covered: Covered) -> bool:
         return self._db.execute(self._sql["cover"], {"key": _key(covered.kind, covered.id)}).fetchone() is not None

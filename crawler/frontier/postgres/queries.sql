@@ -102,6 +102,11 @@ AND (:reason::TEXT IS NULL OR reason = :reason::TEXT) ORDER BY id FOR UPDATE;
 -- Where one thing stands now, before a change.
 SELECT standing, day, round, mark FROM covered WHERE key = :key;
 
+-- name: cover_back
+-- A thing is known and no more, where this very capture told of it.
+UPDATE covered SET standing = :known, reason = '', mark = NULL WHERE key = :key AND standing = :standing
+AND round = :round AND url = :url AND mark IS NOT DISTINCT FROM :mark;
+
 -- name: covers
 -- Where things stand now, before a change that nobody else may make meanwhile.
 SELECT key, standing, day, reason, url, round, mark FROM covered WHERE key = ANY(:keys) ORDER BY key FOR UPDATE;
