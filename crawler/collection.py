@@ -72,6 +72,8 @@ class Marker:
     #: Where a spider of its own reads this site, each version of its file: ``name``, ``sha256``, ``since``. The last
     #: is the one that is used.
     spiders: list[dict[str, str]] = field(default_factory=list)
+    #: The database of the fleet that crawls with it; empty where its frontier is its own file.
+    frontier: str = ""
 
     @property
     def seed(self) -> str:
@@ -160,6 +162,12 @@ class Collection:
         """Let the ids of these templates belong to this collection; one that does already keeps its order."""
         if templates.keys() - self.marker.templates.keys():
             self.marker = replace(self.marker, templates={**templates, **self.marker.templates})
+            self._write_marker()
+
+    def join_fleet(self, address: str) -> None:
+        """Let a database be this collection's frontier."""
+        if self.marker.frontier != address:
+            self.marker = replace(self.marker, frontier=address)
             self._write_marker()
 
     @property

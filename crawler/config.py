@@ -77,5 +77,9 @@ class Config:
     total_timeout: float = 6 * 3600.0
     #: Bytes at which the body of an answer is cut off; 0 = no limit.
     max_body: int = 0
+    #: The database that a fleet shares (no password in it); empty for the collection's own file.
+    frontier: str = ""
+    #: Seconds that a machine of a fleet may be silent before others have what it held.
+    lease: float = 60.0
     #: Where each value that is not a default came from: {"robots": "commandline"}.
     sources: dict[str, str] = field(default_factory=dict)

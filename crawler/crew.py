@@ -25,6 +25,7 @@ import msgspec
 from crawler import clock
 from crawler.control import Steering
 from crawler.errors import OutlastError
+from crawler.frontier.present import may_ask, share
 from crawler.frontier.remote import (
     Alive,
     Ask,
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from crawler.collection import Collection
     from crawler.config import Config
     from crawler.deathwatch import Part
+    from crawler.frontier.present import Present
     from crawler.frontier.sqlite import SqliteFrontier
     from crawler.frontier.thread import WriterThread
     from crawler.model import Commit, Location, Seed, SegmentClass
@@ -129,8 +131,12 @@ class Crew:
         self._advised = get(platform).rates
         self._workers: list[_Worker] = []
         self._steering = Steering()
+        self._lease_seconds = config.lease if collection.marker.frontier else LEASE_SECONDS
         self._ending = False
         self._deaths = 0
+        #: What this machine may do as one of a fleet; None where there is none.
+        self._present: Present | None = None
+        self._is_fleet = bool(collection.marker.frontier)
         #: Number of the newest segment.
         self.serial = 0
         #: How much slower all of them go, from 0 to 1: the disk fills faster than segments leave it.
@@ -195,15 +201,41 @@ class Crew:
             with suppress(ConnectionError):
                 worker.wire.push(Frame(0, reply=Drop(part.origin, part.lane)))
 
-    def _instruct(self, worker: _Worker) -> None:
-        steering = self._steering
+    def attend(self, present: Present) -> None:
+        """Let all workers do with what is this machine's share of the fleet from now on."""
+        known, self._present = self._present, present
+        for place, until in present.frozen.items():
+            if known is None or known.frozen.get(place) != until:
+                self._share(None, Limited(place, until, f"{place} is left alone by the fleet"))
+        for worker in self._workers:
+            self._instruct(worker, anew=present.was_out)
+        if present.is_ready and (known is None or not known.is_ready):
+            self._tell_idle()
+
+    def _instruct(self, worker: _Worker, *, anew: bool = False) -> None:
+        steering, present = self._steering, self._present
+        nodes = present.size if present else 1
+        # One worker of each machine asks a host that is advised.
+        advised = {host: (self._config.rate or rate) / nodes for host, rate in self._advised.items()} if present else {}
+        ordered = {h: rate / nodes / (self._size if self._splits else 1) for h, rate in steering.rates.items()}
         told = Steer(
             paused=steering.paused,
-            rates={host: rate / (self._size if self._splits else 1) for host, rate in steering.rates.items()},
-            concurrency={host: self._permits(host, n, worker.slot) for host, n in steering.concurrency.items()},
-        )
+            rates={**advised, **ordered},
+            concurrency={
+                host: self._permits(host, share(n, present), worker.slot) for host, n in steering.concurrency.items()
+            },
+            common=self._common(worker.slot) if present else None,
+            until=present.until if present and present.is_ready else -1.0 if self._is_fleet else 0.0, anew=anew,
+        )  # fmt: skip
         with suppress(ConnectionError):
             worker.wire.push(Frame(0, reply=told))
+
+    def _common(self, slot: int) -> tuple[float | None, int, float]:
+        """Return a worker's ceilings for any host: its part of this machine's part of the fleet's."""
+        config, nodes = self._config, self._present.size if self._present else 1
+        whole = share(config.concurrency, self._present)
+        part = whole // self._size + (slot < whole % self._size) if self._splits else whole
+        return config.rate / nodes or None, part, config.delay * nodes
 
     def _permits(self, host: str, whole: int, slot: int) -> int:
         """Return a worker's part of the requests at once that a host is allowed by an order."""
@@ -245,7 +277,7 @@ class Crew:
         )  # fmt: skip
         theirs.close()
         wire = await Wire.over(ours)
-        worker = _Worker(f"w{number}", slot, process, wire, time.monotonic(), pace=pace)
+        worker = _Worker(f"{self._frontier.prefix}w{number}", slot, process, wire, time.monotonic(), pace=pace)
         worker.serving = asyncio.create_task(self._serve(worker))
         self._workers.append(worker)
         welcome = Welcome(
@@ -254,7 +286,7 @@ class Crew:
             clock=clock.offset(),
         )  # fmt: skip
         wire.push(Frame(0, reply=welcome))
-        if self._steering != Steering():
+        if self._steering != Steering() or self._is_fleet:
             self._instruct(worker)
 
     def _part(self, slot: int) -> Config:
@@ -321,7 +353,8 @@ class Crew:
         began = time.monotonic()
         while time.monotonic() - began < self.brake * BRAKE and not self._ending:  # noqa: ASYNC110 - it may be let go
             await asyncio.sleep(0.2)
-        if self._ending or self._steering.paused:
+        may = may_ask(self._present) if self._is_fleet else True
+        if self._ending or self._steering.paused or not may or not self._common(worker.slot)[1]:
             worker.idle = True
             return Granted(Lease(token=0, worker=worker.name, expires=0.0), None)
         fewer = msgspec.structs.replace(ask, n=max(int(ask.n * (1 - self.brake)), 1))
@@ -345,7 +378,7 @@ class Crew:
         now = clock.now()
         controls = tuple(self._vigil.due(now, room))
         lease = self._frontier.lease(
-            ask.n, worker=worker.name, now=now, seconds=LEASE_SECONDS, admit=self._admission.admit, room=room,
+            ask.n, worker=worker.name, now=now, seconds=self._lease_seconds, admit=self._admission.admit, room=room,
             closed=self._vigil.is_closed,
         )  # fmt: skip
         lease = replace(lease, fetches=(*controls, *lease.fetches))
@@ -376,8 +409,8 @@ class Crew:
 
     # What workers learn from each other
 
-    def _share(self, worker: _Worker, told: Limited) -> None:
-        log.info("%s (told to %s)", told.why, worker.name)
+    def _share(self, worker: _Worker | None, told: Limited) -> None:
+        log.info("%s%s", told.why, f" (told to {worker.name})" if worker else "")
         for other in self._workers:
             if other is not worker:
                 with suppress(ConnectionError):

@@ -46,7 +46,7 @@ class Site:
 
     def record(self, collection: Collection, frontier: SqliteFrontier, config: Config) -> None:
         """Write the exchanges as a segment of the collection; the next run of the sealer takes it."""
-        name = collection.segment_name(0, "probe", SegmentClass.TEXT)
+        name = collection.segment_name(0, f"{frontier.prefix}probe", SegmentClass.TEXT)
         writer = SegmentWriter(
             collection.warcs / f"{name}{OPEN_SUFFIX}", warcinfo_fields=warcinfo_fields(collection.marker, config)
         )

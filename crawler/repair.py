@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from crawler.collection import salvaged_name, sync_directory
 from crawler.failpoint import failpoint
-from crawler.frontier.sqlite import SqliteFrontier
+from crawler.frontier.engines import to_write
 from crawler.warc import manifest
 from crawler.warc.salvage import Salvaged, salvage
 from crawler.warc.seal import seal
@@ -55,9 +55,9 @@ def repair(collection: Collection, entry: manifest.Entry) -> tuple[Salvaged | No
 
 
 def _forget(collection: Collection, segment: str) -> int:
-    if not collection.frontier.is_file():
+    if not collection.marker.frontier and not collection.frontier.is_file():
         return 0
-    frontier = SqliteFrontier(collection.frontier)
+    frontier = to_write(collection)
     try:
         return frontier.lose(segment)
     finally:

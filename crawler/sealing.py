@@ -11,7 +11,7 @@ from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 from crawler.collection import OPEN_SUFFIX
-from crawler.errors import Damaged, DiskFull, OutlastError
+from crawler.errors import Damaged, DatabaseLost, DiskFull, OutlastError
 from crawler.warc.seal import seal_named
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Sealing:
             return
         self.count += sealed
         self._sealed()
-        with suppress(DiskFull):  # the file's own name says that it is sealed
+        with suppress(DiskFull, DatabaseLost):  # the file's own name says that it is sealed
             await self._writer(self._frontier.set_segment_state, name, "sealed" if sealed else "removed")
 
     async def _in_process(self, path: str, indexes: str, manifest: str, kind: str) -> bool:

@@ -21,7 +21,8 @@ from crawler.capture import spool
 from crawler.collection import OPEN_SUFFIX
 from crawler.control import ONCE, Order, Orders
 from crawler.crew import Crew
-from crawler.errors import DiskFull, Interrupted, OutlastError, SiteUnavailable, TimeUp
+from crawler.errors import DatabaseLost, DiskFull, Interrupted, OutlastError, SiteUnavailable, TimeUp
+from crawler.fleet import Fleet
 from crawler.frontier import checkpoint
 from crawler.frontier.thread import WriterThread
 from crawler.model import SegmentClass
@@ -114,6 +115,7 @@ class Supervisor:
             collection, frontier, self._call, self.admission, config, seed, spider.name, self._vigil,
             closed=self._sealing.add, stop=self.stop,
         )  # fmt: skip
+        self._fleet = self._of_fleet()
         self._orders = Orders(collection.root)
         self._planning = Planning(collection, frontier, config, spider, say)
         self._paused = False
@@ -126,6 +128,8 @@ class Supervisor:
         self._reparse = reparse
         self._notes: list[str] = []
         self._was_braked = False
+        #: When what silent machines of a fleet hold is taken back next.
+        self._reaps = 0.0
 
     async def run(self, *, reachable: Callable[[], Awaitable[None]]) -> Report:
         """Recover, then crawl until the frontier is empty, a limit is reached or ``stop`` is called.
@@ -134,6 +138,8 @@ class Supervisor:
         """
         self._loop = asyncio.get_running_loop()
         try:
+            if self._fleet is not None:
+                await self._fleet.join()
             await self._call(self._prepare)
             stats = await self._call(self.frontier.stats)
             if stats.queued - stats.blocked > 0:
@@ -145,6 +151,12 @@ class Supervisor:
         finally:
             await self._wind_down()
         return await self._report()
+
+    def _of_fleet(self) -> Fleet | None:
+        if not self.collection.marker.frontier:
+            return None
+        frontier: Any = self.frontier
+        return Fleet(frontier.address, frontier.node, self.config.lease, told=self._crew.attend, lost=self.stop)
 
     def stop(self, error: OutlastError | None) -> None:
         """End the run in good order: what is in flight is finished and committed."""
@@ -251,6 +263,9 @@ class Supervisor:
             if self._planning.is_due:
                 await self._call(self._plan)
             await self._crew.check(self._recover_worker)
+            if self._fleet is not None and time.monotonic() > self._reaps:
+                self._reaps = time.monotonic() + self.config.lease / 4
+                await self._call(self.frontier.reap, clock.now())
             if not stats.leased and not (self._paused and stats.queued) and not self._stopping.is_set():
                 await self._check_finished(stats)
             try:
@@ -350,7 +365,9 @@ class Supervisor:
     async def _wind_down(self) -> None:
         self._stopping.set()
         await self._crew.end(str(self._error) if self._error else "finished")
-        with suppress(DiskFull):  # the next start does the same
+        if self._fleet is not None:
+            await self._fleet.leave()
+        with suppress(DiskFull, DatabaseLost):  # the next start does the same
             await self._call(self.frontier.reset_leases)
         await self._seal_rest()
         await self._sealing.settle()
@@ -376,10 +393,15 @@ class Supervisor:
     async def _report(self) -> Report:
         stats = await self._call(self.frontier.stats)
         coverage = await self._call(self.frontier.coverage)
-        with suppress(DiskFull):
+        with suppress(DiskFull, DatabaseLost):
             await self._call(self._plan)
         claims = tuple(await self._call(self.frontier.claims))
         heard = tuple(await self._call(self.frontier.notes))
+        if self._fleet is not None and (twice := await self._call(self.frontier.surplus)):
+            self._notes.append(
+                f"{len(twice):,} captures came when another machine of the fleet had settled them, such as "
+                f"{twice[0][0]}: they are kept, and not counted."
+            )
         self._progress(stats, time.monotonic() - self._begun)
         self._call.close()
         return Report(

@@ -34,7 +34,7 @@ from crawler.collection import Collection
 from crawler.commit import Committer, read_run
 from crawler.errors import DiskFull, OutlastError, TooFewFiles
 from crawler.framing import Head, parse_headers
-from crawler.frontier.reader import FrontierReader
+from crawler.frontier.engines import to_read
 from crawler.frontier.remote import Drop, Freeze, Look, RemoteFrontier, Reply, Steer, Stop, Welcome, Wire
 from crawler.frontier.scheduler import WAKE, Hand
 from crawler.model import Capture, Fetch, Leased, Lookup, SegmentClass, State, Tls
@@ -88,7 +88,7 @@ class Worker:
         self.stopping = asyncio.Event()
         self.error: OutlastError | None = None
         self.frontier = RemoteFrontier(wire, pushed=self._pushed, lost=_supervisor_gone)
-        self.known = FrontierReader(self.collection.frontier)
+        self.known = to_read(self.collection)
         self.round = self.known.round
         self.pace = pace_from(self.config, welcome.pace, spider.rates)
         self.segments = Segments(
@@ -270,8 +270,13 @@ class Worker:
 
     def _steer(self, told: Steer) -> None:
         """Take up new ceilings at once; what is held for hosts that may not be asked here goes back."""
+        if told.common is not None:
+            ceilings = self.pace.ceilings
+            ceilings.rate, ceilings.concurrency, ceilings.delay = told.common
         self.pace.steer(told.rates, told.concurrency)
-        if ids := self.hand.steer(paused=told.paused, is_closed=self.pace.is_closed):
+        self.hand.until = told.until
+        is_closed = (lambda origin: True) if told.anew else self.pace.is_closed
+        if ids := self.hand.steer(paused=told.paused, is_closed=is_closed):
             self.frontier.give_back(ids)
 
     def _fatal(self, error: Exception) -> None:

@@ -38,11 +38,11 @@ def coverage(directory: str, kinds: tuple[str, ...], by_day: bool, most: int, **
     that shows it, and set what is held against what the platform says it has.
     """
     from crawler.collection import Collection  # noqa: PLC0415 - not for --help
-    from crawler.frontier.reader import FrontierReader  # noqa: PLC0415
+    from crawler.frontier.engines import to_read  # noqa: PLC0415
 
     console = console_from(options)
     collection = Collection.open(Path(directory))
-    frontier = FrontierReader(collection.frontier)
+    frontier = to_read(collection)
     try:
         _show_whole(collection.marker.seed, collection.marker.platform, frontier, console)
         if by_day:

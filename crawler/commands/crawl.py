@@ -30,6 +30,7 @@ Exit status
   7  --deadline, --limit or --max-time reached; the same command goes on
   8  disk, --budget, --max-bytes or the limit of open files reached; the same command goes on
   9  the site cannot be reached, refuses, or is gone
+  11  the database of the fleet cannot be reached; the same command goes on
   130  interrupted, state saved; the same command goes on
 """
 
@@ -212,6 +213,19 @@ def options_of_a_crawl(function: Callable[..., Any]) -> Callable[..., Any]:
                 help="How many distinct owners are enough.",
             ),
             click.option(
+                "--frontier",
+                default="",
+                metavar="URL",
+                help="Share this crawl with other machines over a PostgreSQL database: postgresql://user@host/db.",
+            ),
+            click.option(
+                "--lease",
+                default="60s",
+                show_default=True,
+                metavar="TIME",
+                help="With --frontier, the silence after which others have what a machine held.",
+            ),
+            click.option(
                 "--disk-reserve",
                 default="256MiB",
                 show_default=True,
@@ -371,7 +385,7 @@ def config_from(options: dict[str, Any]) -> Config:
     values["segment_bytes"] = byte_count(values.pop("segment_size"))
     for name in ("max_bytes", "disk_reserve", "max_body"):
         values[name] = byte_count(values[name])
-    for name in ("max_time", "seal_every", "watchdog", "probe_every", "give_up_after", *TIMEOUTS):
+    for name in ("max_time", "seal_every", "watchdog", "lease", "probe_every", "give_up_after", *TIMEOUTS):
         values[name] = duration(values[name])
         if not values[name] and name in TIMEOUTS:
             raise UsageError(f"--{name.replace('_', '-')} must be more than 0.")

@@ -56,13 +56,13 @@ def show(collection: Collection, console: Console, asked: Config, typed: frozens
     from crawler import clock  # noqa: PLC0415
     from crawler.config import Config  # noqa: PLC0415
     from crawler.control import standing  # noqa: PLC0415
-    from crawler.frontier.reader import FrontierReader  # noqa: PLC0415
+    from crawler.frontier.engines import to_read  # noqa: PLC0415
     from crawler.plan import headline  # noqa: PLC0415
     from crawler.plan.words import facts, lines  # noqa: PLC0415
     from crawler.planning import goal_of, planned  # noqa: PLC0415
     from spiders.registry import get  # noqa: PLC0415
 
-    frontier = FrontierReader(collection.frontier)
+    frontier = to_read(collection)
     try:
         stored = frontier.meta_get("config")
         config = msgspec.json.decode(stored, type=Config, strict=False) if stored else Config()

@@ -27,7 +27,7 @@ from crawler.config import Config
 from crawler.control import is_paused
 from crawler.coverage import coverage_facts
 from crawler.errors import Interrupted, SiteUnavailable, UsageError
-from crawler.frontier.sqlite import SqliteFrontier
+from crawler.frontier.engines import to_write, with_database
 from crawler.model import Seed
 from crawler.plan.words import goal_lines
 from crawler.planning import goal_of
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from socket import socket
 
     from crawler.frontier.interface import Stats
+    from crawler.frontier.sqlite import SqliteFrontier
 
 #: Seconds between progress lines where there is no terminal.
 LINE_EVERY = 30.0
@@ -79,6 +80,11 @@ class Order:
 def carry_out(order: Order, console: Console) -> int:
     """Run a crawl to its end and return the exit code."""
     config = replace(order.config, user_agent=user_agent(order.config))
+    if config.frontier:
+        with_database()
+        from crawler.frontier.postgres.connection import checked  # noqa: PLC0415 - only fleets have psycopg
+
+        checked(config.frontier)
     pushing.check(config)
     Scope(
         hosts=frozenset(), include=config.include, exclude=config.exclude
@@ -95,7 +101,7 @@ def _carry_out(order: Order, config: Config, console: Console, listener: socket 
         _adopt(order, collection, console)
         if is_paused(collection.root):
             console.say(f"Paused by an order: nothing is asked until `archive resume {root}`.")
-        frontier = SqliteFrontier(collection.frontier)
+        frontier = _frontier(collection, order, config)
         config = _remembered(frontier, config)
         _tell_goal(config, console)
         beside = pushing.Pushing(collection, config, console) if config.push_to else None
@@ -229,6 +235,27 @@ def _announce(event: dict[str, str], console: Console) -> None:
     console.event("deathwatch", **event)
 
 
+def _frontier(collection: Collection, order: Order, config: Config) -> SqliteFrontier:
+    """Open the frontier; the first machine of a fleet says what it crawls, all others must crawl the same."""
+    if config.frontier:
+        collection.join_fleet(config.frontier)
+    frontier = to_write(collection)
+    if collection.marker.frontier:
+        marker = collection.marker
+        ours = f"{marker.seed} ({marker.platform})"
+        ours += "".join(f" {name} {day}" for name in ("since", "until") if (day := getattr(marker, name)))
+        if (theirs := frontier.settle_meta("crawl", ours)) != ours:
+            frontier.close()
+            raise UsageError(
+                f"The fleet of that database crawls {theirs}, not {ours}; another crawl in the same "
+                "database has schema=NAME in its address."
+            )
+        if order.again:
+            frontier.close()
+            raise UsageError("--again is not for a fleet: merge what its machines have, and crawl that again.")
+    return frontier
+
+
 def _remembered(frontier: SqliteFrontier, config: Config) -> Config:
     """Return the settings of this run: what was typed, else what the last run had, else the defaults."""
     stored = frontier.meta_get("config")
@@ -341,7 +368,7 @@ def settle_held(collection: Collection) -> int:
     marker = collection.marker
     spider = get(marker.platform, collection.spider_file)
     seed = Seed(url=marker.seed, since=marker.since, until=marker.until, options=marker.options)
-    frontier = SqliteFrontier(collection.frontier)
+    frontier = to_write(collection)
     try:
         stored = frontier.meta_get("config")
         config = msgspec.json.decode(stored, type=Config, strict=False) if stored else Config()

@@ -34,13 +34,13 @@ MOST_NAMED = 8
 def status(directory: str, by_day: bool, dashboard: str | None, **options: Any) -> None:
     """Say what the collection in DIRECTORY holds and what it lacks; with --dashboard, in a browser, until Ctrl-C."""
     from crawler.collection import Collection  # noqa: PLC0415 - not for --help
-    from crawler.frontier.reader import FrontierReader  # noqa: PLC0415
+    from crawler.frontier.engines import to_read  # noqa: PLC0415
     from crawler.reading.page.snapshot import held  # noqa: PLC0415
     from crawler.vigil import META, standing  # noqa: PLC0415
 
     console = console_from(options)
     collection = Collection.open(Path(directory))
-    frontier = FrontierReader(collection.frontier)
+    frontier = to_read(collection)
     try:
         if by_day:
             show_days(frontier, (), console)

@@ -221,6 +221,13 @@ class FrontierReader:
             )
         ]  # fmt: skip
 
+    def surplus(self) -> list[tuple[str, str, int, str | None, int | None]]:
+        """Return captures that settled nothing, as another machine's did: URL, segment, offset; then where that stands.
+
+        There are none where one machine writes.
+        """
+        return []
+
     def sweeps(self) -> list[Swept]:
         """Return how far the sweeps of this round are."""
         if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'sweep'").fetchone():

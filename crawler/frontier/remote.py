@@ -130,6 +130,12 @@ class Steer(msgspec.Struct, tag=True, frozen=True):
     paused: bool
     rates: dict[str, float]
     concurrency: dict[str, int]
+    #: Those of all other hosts: rate (None for no ceiling), requests at once, delay; None leaves them as they are.
+    common: tuple[float | None, int, float] | None = None
+    #: Nothing is started after this (``time.monotonic``, which the processes of a machine share); 0 for no such bound.
+    until: float = 0.0
+    #: What is held and not started is others' by now.
+    anew: bool = False
 
 
 class Drop(msgspec.Struct, tag=True, frozen=True):

@@ -7,6 +7,7 @@ the public ``engine.crawl`` when new ones arrive, because it looks again by itse
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -65,6 +66,8 @@ class Hand:
         self._paused = False
         #: Origins that may be dead, until the supervisor has heard of it.
         self._doubted: dict[str, asyncio.Future[None]] = {}
+        #: Nothing is started after this, ``time.monotonic``; 0 for no such bound.
+        self.until = 0.0
         self.carried: deque[asyncio.Task[Any]] = deque()
 
     def start(self) -> None:
@@ -74,7 +77,7 @@ class Hand:
 
     def take(self) -> Leased | None:
         """Return a fetch that may start now, oldest origin first, or None; then the engine is woken in time."""
-        if self.stopping or self._paused:
+        if self.stopping or self._paused or (self.until and time.monotonic() >= self.until):
             return None
         now = clock.now()
         for place, queue in self._ready.items():

@@ -63,6 +63,8 @@ class SqliteFrontier(FrontierReader):
 
     def __init__(self, path: Path | str) -> None:
         self.gate_for: Callable[[str], Fetch | None] | None = None
+        #: What the names of its workers begin with.
+        self.prefix = ""
         try:
             with self._opening(str(path)):
                 self._prepare()
@@ -137,6 +139,11 @@ class SqliteFrontier(FrontierReader):
         self._db.execute(
             "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (key, value)
         )
+
+    def settle_meta(self, key: str, value: str) -> str:
+        """Keep a setting unless there is one; return the one that there is."""
+        self._db.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO NOTHING", (key, value))
+        return self.meta_get(key) or value
 
     def host_set(self, name: str, facts: dict[str, Any]) -> None:
         """Keep what was learned of a host's pace."""

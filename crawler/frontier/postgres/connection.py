@@ -95,9 +95,14 @@ def translated(statement: str) -> bytes:
 class Database:
     """A connection, made again where it was lost. ``before`` is called before each statement."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, idle: float = 10.0) -> None:
+        self.address = address
         self._address, self.schema = _told_apart(address)
         self.before: Callable[[], None] = lambda: None
+        #: Called once connected anew.
+        self.connected: Callable[[], None] = lambda: None
+        #: Seconds after which the server ends a transaction of a machine that has fallen silent.
+        self._idle = idle
         self._connect()
 
     def _connect(self) -> None:
@@ -111,7 +116,8 @@ class Database:
         self._connection.adapters.register_dumper(str, _BinaryText)
         self._connection.adapters.register_dumper(str, _Text)
         self._connection.execute(sql.SQL("SET search_path = {}").format(sql.Identifier(self.schema)))
-        self._connection.execute("SET statement_timeout = '120s'; SET idle_in_transaction_session_timeout = '120s'")
+        self._connection.execute("SET statement_timeout = '120s'")
+        self._connection.execute(f"SET idle_in_transaction_session_timeout = {int(self._idle * 1000)}")
         # The server lets go of what a machine held that is gone.
         for name in ("idle", "interval", "count"):
             self._connection.execute(f"SET tcp_keepalives_{name} = {_ALIVE[f'keepalives_{name}']}")
@@ -125,19 +131,27 @@ class Database:
     def execute(self, statement: str, facts: Sequence[Any] | Mapping[str, Any] | None = None) -> psycopg.Cursor[Any]:
         """Run a statement and return what it finds, as rows."""
         self.before()
-        return self._connection.execute(translated(statement), facts or None)
+        try:
+            return self._connection.execute(translated(statement), facts or None)
+        except psycopg.Error as e:
+            raise DatabaseLost(f"The frontier's database failed: {_first_line(e)}") from e
 
     def executemany(self, statement: str, facts: Iterable[Any]) -> None:
         """Run a statement for each of these."""
         facts = list(facts)
-        if facts:
-            self.before()
+        if not facts:
+            return
+        self.before()
+        try:
             self._connection.cursor().executemany(translated(statement), facts)
+        except psycopg.Error as e:
+            raise DatabaseLost(f"The frontier's database failed: {_first_line(e)}") from e
 
     def again(self) -> None:
         """Connect anew where the connection is broken."""
         if self._connection.closed or self._connection.broken:
             self._connect()
+            self.connected()
 
     def close(self) -> None:
         """Close the connection."""
@@ -165,7 +179,7 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _is_passing(error: psycopg.Error) -> bool:
+def _is_passing(error: BaseException | None) -> bool:
     """Say whether what failed may be tried again: the verb had no effect, or one that a second time does not add to."""
     passing = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, psycopg.errors.UniqueViolation)
     return isinstance(error, (*passing, psycopg.OperationalError, psycopg.InterfaceError))
@@ -186,12 +200,9 @@ def steadily(verb: Callable[P, T]) -> Callable[P, T]:
             try:
                 database.again()
                 return verb(*args, **named)
-            except (psycopg.Error, DatabaseLost) as e:
-                passes = isinstance(e, DatabaseLost) or _is_passing(e)
-                if wait is None or not passes:
-                    if isinstance(e, DatabaseLost):
-                        raise
-                    raise DatabaseLost(f"The frontier's database failed: {_first_line(e)}") from e
+            except DatabaseLost as e:
+                if wait is None or not _is_passing(e.__cause__):
+                    raise
                 time.sleep(wait)
         raise AssertionError
 

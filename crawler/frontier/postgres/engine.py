@@ -94,15 +94,20 @@ class PostgresFrontier(SqliteFrontier):
         self._forget()
         self._gathers = False
         self._db.before = self._write_gathered
+        self.prefix = f"n{self.node}-"
 
     def _join(self, name: str, machine: str) -> int:
         self._db.execute("INSERT INTO node (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
         self._db.execute("UPDATE node SET machine = ? WHERE name = ?", (machine, name))
         number: int = self._db.execute("SELECT id FROM node WHERE name = ?", (name,)).fetchone()[0]
+        self._lock(number)
+        self._db.connected = lambda: self._lock(number)
+        return number
+
+    def _lock(self, number: int) -> None:
         key = (f"outlast {self._db.schema}", number)
         if not self._db.execute("SELECT pg_try_advisory_lock(hashtext(?), ?::INTEGER)", key).fetchone()[0]:
             raise Locked("This collection crawls already, perhaps as a copy on another machine.")
-        return number
 
     def _prepare(self) -> None:
         for key, value in (("round", "1"), ("format", str(FORMAT))):
@@ -118,6 +123,11 @@ class PostgresFrontier(SqliteFrontier):
         self._payloads: list[tuple[Any, ...]] = []
         self._things: list[Covered] = []
         self._now = 0.0
+
+    @property
+    def address(self) -> str:
+        """Where the database is; no secret is in it."""
+        return self._db.address  # type: ignore[no-any-return]
 
     # Settings
 
@@ -271,6 +281,11 @@ class PostgresFrontier(SqliteFrontier):
     def stats(self) -> Stats:
         """Return the counts."""
         return FrontierReader.stats(self)
+
+    @steadily
+    def surplus(self) -> list[tuple[str, str, int, str | None, int | None]]:
+        """Return captures that settled nothing."""
+        return self._db.execute(self._sql["surplus_all"]).fetchall()  # type: ignore[no-any-return]
 
     def sweeps(self) -> list[Swept]:
         """Return how far the sweeps of this round are."""

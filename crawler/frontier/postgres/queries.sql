@@ -185,3 +185,27 @@ SELECT record_id, url, date, name FROM payload JOIN segment s ON s.id = payload.
 -- Whether an origin's robots.txt redirects, over however many steps, to another's.
 WITH RECURSIVE way (id) AS (SELECT CAST(:target AS BIGINT) UNION SELECT o.follows FROM origin o JOIN way ON o.id = way.id WHERE o.follows IS NOT NULL)
 SELECT 1 FROM way JOIN origin o ON o.id = way.id WHERE o.name = :name;
+
+-- name: node_now
+-- The database's time, and until when a node takes part.
+SELECT extract(epoch FROM clock_timestamp())::DOUBLE PRECISION, expires FROM node WHERE id = :node;
+
+-- name: node_comes
+-- A node takes part from now on.
+UPDATE node SET joined = :now, seen = :now, expires = :until WHERE id = :node;
+
+-- name: node_stays
+-- A node is there.
+UPDATE node SET seen = :now, expires = :until WHERE id = :node;
+
+-- name: holders_stay
+-- A node's workers keep what they hold.
+UPDATE holder SET expires = :until WHERE node = :node AND expires >= :now;
+
+-- name: nodes
+-- Who takes part now.
+SELECT id, seen FROM node WHERE expires >= :now ORDER BY id;
+
+-- name: frozen
+-- Origins that are left alone now.
+SELECT name, frozen_until FROM origin WHERE frozen_until > :now;

@@ -46,7 +46,11 @@ class PostgresReader(FrontierReader):
     def known_payload(self, sha256: str) -> Original | None:
         """Return the committed record of this node that first had this payload."""
         facts = {"sha256": bytes.fromhex(sha256), "node": self.node}
-        row = self._db.execute(self._sql["known_payload"], facts).fetchone()
+        try:
+            self._db.again()
+            row = self._db.execute(self._sql["known_payload"], facts).fetchone()
+        except DatabaseLost:
+            return None  # it is written once more: that costs room, and no capture
         return Original(record_id=row[0], url=row[1], date=row[2], segment=row[3]) if row else None
 
     def _has_column(self, table: str, column: str) -> bool:

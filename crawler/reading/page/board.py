@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from crawler import clock
-from crawler.frontier.reader import FrontierReader
+from crawler.frontier.engines import to_read
 from crawler.reading.page.forecast import WINDOW, History, forecast
 from crawler.reading.page.newest import Newest
 from crawler.reading.page.snapshot import MOST_HOSTS, Evidence, deadline, snapshot
@@ -58,7 +58,7 @@ class Board:
         self.collection = collection
         self.sources = sources
         self.closed = asyncio.Event()
-        self._frontier = FrontierReader(collection.frontier)
+        self._frontier = to_read(collection)
         self._withheld = Withheld(collection)
         self._newest = Newest(collection, self._frontier, sources.spider, self._withheld)
         self._evidence = Evidence(collection)

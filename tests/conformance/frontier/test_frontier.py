@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from crawler.errors import UsageError
 from crawler.frontier.interface import Refusal
 from crawler.frontier.reader import FrontierReader
 from crawler.frontier.sqlite import SqliteFrontier
-from crawler.model import Covered, Fetch, Gate, SegmentClass, Standing, State, source_of
+from crawler.model import Covered, Fetch, Gate, Note, SegmentClass, Standing, State, source_of
 from tests.conformance.frontier.conftest import Opener
 from tests.conformance.frontier.support import at, digests, fetch, lease, settle, told
 
@@ -331,6 +332,19 @@ def test_no_verb_walks_through_all_fetches(tmp_path: Path) -> None:
         walks = [row[3] for row in plan if row[3].startswith("SCAN fetch") and "USING" not in row[3]]
         assert not walks, (name, walks)
     made.close()
+
+
+def test_what_strangers_write_is_kept_however_long_or_odd(frontier: SqliteFrontier) -> None:
+    odd = "".join(random.Random(1).choices("abcdefgh", k=20_000)) + "\0"
+    frontier.offer([fetch("1", covers=("post", odd))])
+    (one,) = lease(frontier)
+    far = Fetch(url=f"https://a.example/{odd[:9000]}", lane="posts", covers=("post", odd[1:]))
+    note = Note(text=odd, url=odd)
+    said = Covered(kind="post", id=odd, standing=Standing.CAPTURED, reason="a\0b", url=odd)
+    assert settle(frontier, told(one, reason="a\0b", notes=(note,), coverage=(said,), outlinks=(far,))) == 1
+    assert frontier.coverage() == {"post": {"captured": 1, "known": 1}}
+    assert len(frontier.notes()) == 1
+    assert [gap.id for gap in frontier.gaps()] in ([odd[1:]], [odd[1:].replace("\0", "\ufffd")])
 
 
 def test_what_a_wrong_clock_queued_is_due_again(frontier: SqliteFrontier) -> None:

@@ -1,0 +1,42 @@
+"""Which engine keeps a collection's frontier: a file in it, or the database of the fleet that it is part of."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+from crawler.errors import UsageError
+from crawler.frontier.reader import FrontierReader
+from crawler.frontier.sqlite import SqliteFrontier
+
+if TYPE_CHECKING:
+    from crawler.collection import Collection
+
+
+def to_write(collection: Collection) -> SqliteFrontier:
+    """Open the frontier of a collection whose lock the caller holds."""
+    if not collection.marker.frontier:
+        return SqliteFrontier(collection.frontier)
+    with_database()
+    from crawler.frontier.postgres.engine import PostgresFrontier  # noqa: PLC0415 - only fleets have psycopg
+
+    marker = collection.marker
+    return PostgresFrontier(marker.frontier, marker.id, socket.gethostname())
+
+
+def to_read(collection: Collection) -> FrontierReader:
+    """Open the frontier of a collection to read it, beside whoever writes."""
+    if not collection.marker.frontier:
+        return FrontierReader(collection.frontier)
+    with_database()
+    from crawler.frontier.postgres.reader import PostgresReader  # noqa: PLC0415 - as above
+
+    return PostgresReader(collection.marker.frontier, collection.marker.id)
+
+
+def with_database() -> None:
+    """Raise UsageError where what a fleet needs is not installed."""
+    try:
+        import psycopg  # noqa: F401, PLC0415 - as above
+    except ImportError as e:
+        raise UsageError("A frontier in PostgreSQL needs psycopg: pip install 'outlast[fleet]'.") from e
