@@ -19,7 +19,8 @@ class Seen:
 class LimitedSite:
     """Pages ``/0`` to ``/<pages - 1>``, each naming some others, on a port of its own in a thread of its own."""
 
-    def __init__(self, pages: int, *, rate: int, wait: int) -> None:
+    def __init__(self, pages: int, *, rate: int, wait: int, host: str = "127.0.0.1") -> None:
+        self.host = host
         self.pages = pages
         self.rate = rate
         self.wait = wait
@@ -43,7 +44,7 @@ class LimitedSite:
         self._loop.close()
 
     def _serve(self) -> None:
-        server = self._loop.run_until_complete(asyncio.start_server(self._connected, "127.0.0.1", 0))
+        server = self._loop.run_until_complete(asyncio.start_server(self._connected, self.host, 0))
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         self._loop.run_forever()

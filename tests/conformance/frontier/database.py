@@ -22,8 +22,11 @@ _numbers = count(1)
 
 
 @contextmanager
-def server() -> Iterator[str]:
-    """Run a server on a socket of its own; yield the address of its database."""
+def server(host: str = "", password: str = "") -> Iterator[str]:
+    """Run a server on a socket of its own; yield the address of its database.
+
+    With a ``host`` (an address of this machine) it also listens there, on port 5432, for who knows the password.
+    """
     # PostgreSQL refuses to run as root; where tests do, nobody runs it.
     user = {"user": "nobody", "group": "nogroup"} if os.geteuid() == 0 else {}
     folder = Path(tempfile.mkdtemp(prefix="outlast-pg"))
@@ -39,10 +42,18 @@ def server() -> Iterator[str]:
             )  # fmt: skip
 
         run(_BIN / "initdb", "-D", data, "-U", "outlast", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
-        options = f"-k {folder} -c listen_addresses='' -c max_connections=60 -c log_min_messages=fatal"
+        options = f"-k {folder} -c listen_addresses='{host}' -c max_connections=60 -c log_min_messages=fatal"
         run(_BIN / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start")
+        address = f"postgresql://outlast@/postgres?host={folder}"
         try:
-            yield f"postgresql://outlast@/postgres?host={folder}"
+            if host:
+                with (data / "pg_hba.conf").open("a") as rules:
+                    rules.write("host all all all scram-sha-256\n")
+                with psycopg.connect(address, autocommit=True) as db:
+                    db.execute(f"ALTER USER outlast PASSWORD '{password}'")
+                    db.execute("SELECT pg_reload_conf()")
+                address = f"postgresql://outlast@{host}:5432/postgres?connect_timeout=5"
+            yield address
         finally:
             run(_BIN / "pg_ctl", "-D", data, "-m", "immediate", "stop")
     finally:
