@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from crawler.replicas.films import Film
 from crawler.replicas.kit import PRIVATE, PlatformSite, as_json, base, html, main, query, route, whole
 from crawler.replicas.mastodon_dialects import DIALECTS, MASTODON, account_page, limits, thread_page
 
@@ -119,7 +120,7 @@ class MastodonSite(PlatformSite):
             status.media = [self._picture(status, part) for part in range(1 + number % 3)]
         elif number % 7 == 2 and is_public and self.dialect.has_lists:
             status.film = f"/system/media_attachments/{identity:x}.mp4"
-            data = f"film {identity:x}".encode() * 50
+            data = Film(key=status.film, frames=8).data()
             self.books.file("video", self.file(status.film, data, "video/mp4"), data)
         if number % 6 == 4 and is_public and not status.boost_of and self.dialect.has_cards:
             status.is_edited, status.preview = True, self.image(f"/system/cache/{identity:x}.jpg", kind="preview")

@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from crawler.replicas.run import running
-from tests.acceptance.chrome import ALONE, shown
+from tests.acceptance.chrome import ALONE, Page, shown
 from tests.acceptance.own_site import TEXT, serving
 from tests.acceptance.support import archive, command, environment, to_replica
 
@@ -35,7 +36,8 @@ class Site:
     wacz: Path
     url: str
     text: str
-    film: bool = False
+    #: A page with a film; it may be the same.
+    film: str
 
 
 @pytest.fixture(scope="session")
@@ -60,16 +62,22 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Site]:
             t for t in replica.things()
             if t["kind"] == "post" and t["media"] == "image" and t["public"] and not t["sensitive"]
         )  # fmt: skip
-    found = {"parler": _exported(folder / "parler", post["url"], _words(post["text"]))}
+        film = next(
+            t for t in replica.things()
+            if t["kind"] == "post" and t["media"] == "video" and t["public"] and not t["sensitive"]
+        )  # fmt: skip
+    found = {"parler": _exported(folder / "parler", post["url"], _words(post["text"]), film["url"])}
     with running("mastodon", size=40, trap="old") as replica:  # one whose pages need no scripts
         seed = f"127.0.0.1:{replica.port}"
         assert archive("crawl", seed, "--into", folder / "mastodon").code == 0
-    found["mastodon"] = _exported(folder / "mastodon", *_post_with_image(folder / "mastodon"))
+    pictured, filmed = (_post_with(kind, folder / "mastodon") for kind in ("image", "video"))
+    found["mastodon"] = _exported(folder / "mastodon", pictured["url"], _words(pictured["text"]), filmed["url"])
     (folder / "www").mkdir()
     with serving(folder / "www") as port:
         ran = archive("crawl", f"127.0.0.1:{port}", "--into", folder / "own")
         assert ran.code == 0, ran.err
-    found["own"] = _exported(folder / "own", f"http://127.0.0.1:{port}/kettle.html", TEXT, film=True)
+    kettle = f"http://127.0.0.1:{port}/kettle.html"
+    found["own"] = _exported(folder / "own", kettle, TEXT, kettle)
     return found
 
 
@@ -78,18 +86,19 @@ def _words(text: str) -> str:
     return " ".join(text.split("\n", maxsplit=1)[0].split(" #", maxsplit=1)[0].split()[:3])
 
 
-def _post_with_image(directory: Path) -> tuple[str, str]:
-    """Return URL and words of a post whose page is held, and has an image attached."""
-    tables = directory.with_name("tables")
+def _post_with(kind: str, directory: Path) -> dict[str, Any]:
+    """Return a post whose page is held, and has an image or a video attached."""
+    tables = directory.with_name(f"tables-{kind}")
     assert archive("export", directory, "-f", "jsonl", "-o", tables).code == 0
     media = [json.loads(line) for line in (tables / "media.jsonl").read_text().splitlines()]
-    posts = {one["id"]: one for one in map(json.loads, (tables / "posts.jsonl").read_text().splitlines())}
-    ids = [one["post"] for one in media if one["kind"] == "image" and one["post"] in posts and one["sha256"]]
-    post = next(posts[one] for one in ids if not posts[one]["sensitive"] and posts[one]["text"])
-    return post["url"], _words(post["text"])
+    posts: dict[str, dict[str, Any]] = {
+        one["id"]: one for one in map(json.loads, (tables / "posts.jsonl").read_text().splitlines())
+    }
+    ids = [one["post"] for one in media if one["kind"] == kind and one["post"] in posts and one["sha256"]]
+    return next(posts[one] for one in ids if not posts[one]["sensitive"] and posts[one]["text"])
 
 
-def _exported(directory: Path, url: str, text: str, film: bool = False) -> Site:
+def _exported(directory: Path, url: str, text: str, film: str) -> Site:
     wacz = directory.with_suffix(".wacz")
     ran = archive("export", directory, "-f", "wacz", "-o", wacz)
     assert ran.code == 0, ran.err
@@ -130,27 +139,63 @@ def test_an_archive_is_seen_as_it_was(
     site = sites[name]
     # The engines read the export and the collection by the same ways; one of each is looked at.
     source = site.directory if engine == "pywb" else site.wacz
-    profile = tmp_path / "profile"
-    arguments = [source, "--engine", engine, "--url", site.url, "--viewer", programs / "viewer"]
+    for url in dict.fromkeys((site.url, site.film)):
+        what = "-".join(["text"] * (url == site.url) + ["film"] * (url == site.film))
 
-    def holds(seen: dict[str, Any]) -> bool:
-        plays = any(width and at > 0.2 for _, width, at in seen["videos"])
-        pictures = [width for _, width in of_the_page(seen)]
-        return site.text in seen["text"] and pictures and all(pictures) and (plays or not site.film)
+        def holds(seen: dict[str, Any], url: str = url) -> bool:
+            return (url != site.url or is_read(seen, site.text)) and (url != site.film or plays(seen))
 
-    with replaying(*arguments, programs=programs) as ready:
-        mapped = [one for one in ready["browser"] if one.startswith("--") and "user-data-dir" not in one][:-1]
-        browser = ["chromium", f"--user-data-dir={profile}", *(mapped or [ALONE])]
-        seen, page = shown(browser, profile, ready["url"], holds, screenshots / f"{name}-{engine}.png")
+        with replaying(
+            source, "--engine", engine, "--url", url, "--viewer", programs / "viewer", programs=programs
+        ) as ready:
+            seen, page = looked_at(ready, tmp_path / what, holds, screenshots / f"{name}-{engine}-{what}.png")
+        assert holds(seen), seen
+        assert not page.elsewhere
+        assert engine == "direct" or servers(page) == {"127.0.0.1"}
 
-    assert site.text in seen["text"]
-    assert [one for one in of_the_page(seen) if one[1] > 1], seen["images"]
-    if site.film:
-        assert any(width == 160 and at > 0.2 for _, width, at in seen["videos"]), seen["videos"]
-    assert not page.elsewhere
-    if engine != "direct":
-        there = {url.split("/")[2].split(":")[0] for url in page.asked if url.startswith("http")}
-        assert there <= {"127.0.0.1"}, there
+
+@pytest.mark.parametrize("name", ["parler", "mastodon"])
+def test_our_own_pages_need_no_viewer(
+    name: str, sites: dict[str, Site], programs: Path, tmp_path: Path, screenshots: Path
+) -> None:
+    site = sites[name]
+    looks = {f"search?q={quote(site.text)}": lambda seen: is_read(seen, site.text), "media": plays}
+    with replaying(site.directory, "--engine", "browse", programs=programs) as ready:
+        for number, (path, holds) in enumerate(looks.items()):
+            there = {**ready, "url": ready["url"] + path}
+            seen, page = looked_at(there, tmp_path / str(number), holds, screenshots / f"{name}-browse-{number}.png")
+            assert holds(seen), seen
+            assert servers(page) == {"127.0.0.1"}
+
+
+def test_our_own_pages_say_what_they_do_not_take(sites: dict[str, Site]) -> None:
+    for arguments in ((sites["own"].wacz,), (sites["own"].directory, "--url", sites["own"].url)):
+        ran = archive("replay", *arguments, "--engine", "browse", "--no-open")
+        assert ran.code == 2
+        assert len(ran.err.splitlines()) == 1, ran.err
+    assert archive("replay", "/nowhere", "--engine", "browse", "--no-open").code == 10
+
+
+def is_read(seen: dict[str, Any], text: str) -> bool:
+    """Return whether the text stands there, and all of the page's images, one at least, were decoded."""
+    widths = [width for _, width in of_the_page(seen)]
+    return text in seen["text"] and all(widths) and max(widths, default=0) > 1
+
+
+def plays(seen: dict[str, Any]) -> bool:
+    return any(width == 160 and at > 0.2 for _, width, at in seen["videos"])
+
+
+def looked_at(ready: dict[str, Any], profile: Path, holds: Any, picture: Path) -> tuple[dict[str, Any], Page]:
+    """Open what is ready in a Chromium, as it is to be started for the engine."""
+    mapped = [one for one in ready["browser"] if one.startswith("--") and "user-data-dir" not in one][:-1]
+    return shown(
+        ["chromium", f"--user-data-dir={profile}", *(mapped or [ALONE])], profile, ready["url"], holds, picture
+    )
+
+
+def servers(page: Page) -> set[str]:
+    return {url.split("/")[2].split(":")[0] for url in page.asked if url.startswith("http")}
 
 
 def test_every_export_is_valid_to_others(sites: dict[str, Site], tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ class Files:
         key = self._content("video", post.number)
         if variant:
             film = Film(
-                key=f"film/{key}", frames=4 if variant == "_small.mp4" else 12, filler=4000 * (variant == ".mp4")
+                key=f"film/{key}", frames=8 if variant == "_small.mp4" else 12, filler=4000 * (variant == ".mp4")
             )
             return Answer(200, film.data(), "video/mp4")
         film = Film(
