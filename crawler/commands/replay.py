@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from crawler.commands.browse import served_pages
 from crawler.commands.console import Console, common, console_from, instant, printable, until_told
 from crawler.errors import UsageError
 from crawler.reading.replay import ENGINES, NotInstalled, Shown, Wish, engine
@@ -20,15 +21,18 @@ if TYPE_CHECKING:
 
     from crawler.reading.replay.holding import Holding
 
-_LINES = "\n".join(f"  {name:<10} {line}" for name, (_, line) in ENGINES.items())
+_BROWSE = "browse"
+_SHORT = {name: line for name, (_, line) in ENGINES.items()} | {_BROWSE: "archive browse; of a collection only"}
+_LINES = "\n".join(f"  {name:<10} {line}" for name, line in _SHORT.items())
 
 
 @click.command(
-    epilog=f"\b\nEngines (auto takes the first that is to be had)\n{_LINES}\n\n\b\nExit status\n  0  shown, and ended\n"
-    "  2  usage, or nothing here can show it\n  6  what is held is damaged\n  10  there is no such directory or file"
+    epilog=f"\b\nEngines (auto takes one of the first three that is to be had)\n{_LINES}\n\n"
+    "\b\nExit status\n  0  shown, and ended\n  2  usage, or nothing here can show it\n  6  what is held is damaged\n"
+    "  8  the disk is full\n  10  there is no such directory or file"
 )
 @click.argument("archive", metavar="DIRECTORY|FILE.wacz", type=click.Path())
-@click.option("--engine", "-e", "name", type=click.Choice(["auto", *ENGINES]), default="auto", show_default=True)
+@click.option("--engine", "-e", "name", type=click.Choice(["auto", *_SHORT]), default="auto", show_default=True)
 @click.option("--url", default="", help="The page to begin with.")
 @click.option("--at", metavar="DATE", help="Of several captures, those nearest to this. [default: the newest]")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="On 127.0.0.1. [default: a free one]")
@@ -45,10 +49,10 @@ def replay(
     stamp = re.sub(r"\D", "", instant(at, "--at") or "")[:14]
     wish = Wish(url=url, at=stamp, port=port, viewer=Path(viewer) if viewer else None)
     with ExitStack() as stack, until_told() as told:
-        holding = stack.enter_context(_opened(Path(archive), console))
-        for lack in holding.lacks:
-            console.say(f"  {lack}")
-        shown = _shown(stack, holding, wish, name)
+        if name == _BROWSE:
+            shown = _pages(stack, Path(archive), wish, console)
+        else:
+            shown = _shown(stack, Path(archive), wish, name, console)
         _say(shown, console, no_open)
         browser = None if no_open else _browse(stack, shown)
         while not told.wait(0.3) and (browser is None or browser.poll() is None):
@@ -70,7 +74,17 @@ def _opened(path: Path, console: Console) -> AbstractContextManager[Holding]:
     return of_collection(collection, reader(collection), console.say)
 
 
-def _shown(stack: ExitStack, holding: Holding, wish: Wish, name: str) -> Shown:
+def _pages(stack: ExitStack, path: Path, wish: Wish, console: Console) -> Shown:
+    if path.is_file() or wish.url or wish.at or wish.viewer:
+        raise UsageError("--engine browse shows all of a collection; it takes no file, --url, --at or --viewer.")
+    port = stack.enter_context(served_pages(path, console, wish.port))
+    return Shown(engine=_BROWSE, url=f"http://127.0.0.1:{port}/", port=port)
+
+
+def _shown(stack: ExitStack, path: Path, wish: Wish, name: str, console: Console) -> Shown:
+    holding = stack.enter_context(_opened(path, console))
+    for lack in holding.lacks:
+        console.say(f"  {lack}")
     lacks = []
     for _, show in engine(name):
         try:
