@@ -6,6 +6,7 @@ import logging
 import operator
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from crawler.frontier.interface import Refusal
 from crawler.model import Covered, Fetch, Gate, Settlement, Standing
@@ -55,6 +56,10 @@ class Admission:
     def exclude(self, patterns: tuple[str, ...]) -> None:
         """Refuse from now on what matches these regular expressions, or those of the settings."""
         self._scope = replace(self._scope, exclude=(*self._excluded, *patterns))
+
+    def is_home(self, url: str) -> bool:
+        """Say whether a URL is on a host of the platform's own, not where its pages only fetch from."""
+        return self._scope.is_home(urlsplit(url).hostname or "")
 
     def admitted(self, fetches: Iterable[Fetch]) -> Iterator[Fetch]:
         """Yield the fetches that belong."""

@@ -13,6 +13,7 @@
       damaged/                 segments that were found damaged, as they are; ``archive repair`` put them there
       dashboard.url            where a running crawl's live page is, for its owner alone; gone when it ends
       withheld.jsonl           what was taken down, by whom and why; ``archive takedown`` and nothing else adds to it
+      deathwatch.jsonl         what died when, and the records that show it and captured nothing
       withheld/                segments that were rewritten without it, until they are purged
       manifest.jsonl           one hash-chained line a sealed segment
       evidence/                signed statements of all this, and time-stamps of the manifest's head

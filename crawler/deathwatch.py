@@ -38,6 +38,8 @@ MOST_WARDS = 1000
 GOOD = 2
 #: The wait between two controls doubles up to this many times the first.
 SLOWEST = 20
+#: Answers to controls that say nothing (rate limits), after which a suspicion is dropped: nobody waits for it for ever.
+UNSURE = 5
 #: Seconds within which a control is answered, or asked again.
 PATIENCE = 180.0
 
@@ -366,6 +368,8 @@ class End(StrEnum):
     DEAD = "dead"
     ALIVE = "alive"
     INNOCENT = "innocent"
+    #: The controls say neither.
+    UNKNOWN = "unknown"
     SOFT_404 = "soft 404"
 
 
@@ -390,6 +394,7 @@ class Case:
     asked: float | None = None
     bad: int = 0
     good: int = 0
+    unsure: int = 0
     turn: int = 0
 
     @property
@@ -416,7 +421,8 @@ class Case:
         dead = shows(told, self.key)
         if dead is None and self.stage is not Stage.BOGUS:
             self.due = now + self.first
-            return End.OPEN
+            self.unsure += 1
+            return End.OPEN if self.stage is Stage.DEAD or self.unsure < UNSURE else self._unsure(now)
         match self.stage:
             case Stage.SUSPECTED:
                 return self._first(now, dead=bool(dead))
@@ -426,6 +432,9 @@ class Case:
                 return self._widen(now, is_wide=bool(dead))
             case Stage.DEAD:
                 return self._again(now, dead=bool(dead))
+
+    def _unsure(self, now: float) -> End:
+        return self._widen(now, is_wide=False) if self.stage is Stage.WIDE else End.UNKNOWN
 
     def _first(self, now: float, *, dead: bool) -> End:
         if not dead:

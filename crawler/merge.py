@@ -15,6 +15,7 @@ import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from crawler import deaths
 from crawler.collection import Collection, sync_directory
 from crawler.errors import Damaged, Locked, UsageError
 from crawler.failpoint import failpoint
@@ -86,6 +87,7 @@ def merge(
     collection.add_templates(source.marker.templates)
     for left in collection.warcs.glob(f"*{_SUFFIX}"):
         left.unlink()
+    deaths.take_over(collection.root, source.root)  # before there is a record that they strike
     here = {entry.sha256: entry.segment for entry in manifest.read(collection.manifest)}
     for entry in manifest.standing(manifest.read(source.manifest)):
         if entry.sha256 in here and (collection.warcs / here[entry.sha256]).exists():

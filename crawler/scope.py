@@ -83,6 +83,10 @@ class Scope:
             self._refuses_user(url, fetch) or self._refuses_place(parts.hostname or "", parts.path, fetch) or trap(url)
         )
 
+    def is_home(self, host: str) -> bool:
+        """Say whether a host is the platform's own."""
+        return host in self.hosts or host.endswith(self.suffixes or ("\0",))
+
     def _refuses_user(self, url: str, fetch: Fetch) -> str:
         for pattern in self._exclude:
             if pattern.search(url):
@@ -94,7 +98,7 @@ class Scope:
     def _refuses_place(self, host: str, path: str, fetch: Fetch) -> str:
         if fetch.lane in self.open_lanes:
             return ""
-        if host not in self.hosts and not host.endswith(self.suffixes or ("\0",)):
+        if not self.is_home(host):
             return "other site"
         if self.paths and host == self.home and fetch.depth and not path.startswith(self.paths):
             return "outside the seed's path"

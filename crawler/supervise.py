@@ -106,7 +106,8 @@ class Supervisor:
         self._stamping = Stamping(collection, config.tsa)
         self._sealing = Sealing(collection, frontier, self._call, failed=self.stop, sealed=self._stamping.wake)
         self._vigil = Vigil(
-            collection.root, frontier, watches=lambda lane: not spider.lane(lane).anywhere,
+            collection.root, frontier,
+            watches=lambda seen: not spider.lane(seen.lane).anywhere and self.admission.is_home(seen.url),
             is_text=lambda lane: spider.segment_class(lane) is SegmentClass.TEXT, probe_every=config.probe_every,
             give_up_after=config.give_up_after, say=tell, drop=self._drop,
         )  # fmt: skip

@@ -1,22 +1,12 @@
 """The death watch of one crawl: holds back what may be dead, asks gently, undoes what was wrongly settled, says so.
 
 Runs in the frontier's thread. What is dead now stands in the frontier's ``meta`` and holds over a restart; all that
-ever happened is a line in ``DIR/deathwatch.jsonl``, with the records that show it. Those records stay in their
-segments as evidence and are captures of nothing: ``struck`` names them to whoever makes an index.
-
-event     what                        records                                        struck
-dead      a part is dead              the answers that showed it, queued again       yes
-withheld  an answer that came after   it                                             yes
-alive     it answers again            -                                              -
-soft 404  one answer means 404        the answers that were taken for captures       no
+ever happened is a line in ``DIR/deathwatch.jsonl`` (see ``deaths``), with the records that show it.
 """
 
 from __future__ import annotations
 
-import fcntl
-import json
 import logging
-import os
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -24,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from crawler import clock
+from crawler.deaths import events, record, struck
 from crawler.deathwatch import Case, Control, End, Part, Sign, Stage, Watch, key_of, shows
-from crawler.errors import DiskFull
-from crawler.model import PROBE_LANE, Leased, Note, Settlement, Standing, State
+from crawler.model import PROBE_LANE, Leased, Note, Seen, Settlement, Standing, State
 from crawler.url import origin
 
 if TYPE_CHECKING:
@@ -38,12 +28,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("outlast.deathwatch")
 
-FILE = "deathwatch.jsonl"
 #: Key of the frontier's ``meta``.
 META = "deathwatch"
 #: Controls are leased under ids that no fetch and no id of a sweep has: this and below.
 FIRST = -(1 << 40)
-_STRIKING = frozenset({"dead", "withheld"})
 
 
 class Vigil:
@@ -54,7 +42,7 @@ class Vigil:
         root: Path,
         frontier: Frontier,
         *,
-        watches: Callable[[str], bool],
+        watches: Callable[[Seen], bool],
         is_text: Callable[[str], bool],
         probe_every: float,
         give_up_after: float,
@@ -63,7 +51,7 @@ class Vigil:
     ) -> None:
         self._root = root
         self._frontier = frontier
-        #: Whether a lane is watched at all, and whether its answers are pages.
+        #: Whether an answer is of the platform's own hosts, and whether a lane's answers are pages.
         self._watches = watches
         self._is_text = is_text
         self._probe_every = probe_every
@@ -84,7 +72,7 @@ class Vigil:
         self._cases = msgspec.json.decode(self._frontier.meta_get(META) or "[]", type=list[Case])
         for case in self._cases:
             case.asked, case.due = None, 0.0
-        self._struck = struck(self._root)
+        self._struck = struck(self._root).records
         self._soft = {(e["origin"], e["lane"], e["payload"]) for e in events(self._root) if e["event"] == "soft 404"}
         self._lived = clock.now()
 
@@ -96,10 +84,11 @@ class Vigil:
         if seen is None or seen.lane == PROBE_LANE:
             return told
         place, key = origin(seen.url), key_of(told)
-        if (told.record_id and told.record_id in self._struck) or self._is_of_the_dead(told):
+        is_home = self._watches(seen)
+        if (told.record_id and told.record_id in self._struck) or (is_home and self._is_of_the_dead(told)):
             return _untried(told, clock.now() + 4 * self._probe_every)
-        if not self._watches(seen.lane):
-            return told
+        if not is_home:
+            return told  # other people's hosts: nobody waits for them
         case = self._case(place, seen.lane)
         if case is not None and case.stage is Stage.DEAD and shows(told, case.key):
             self._write("withheld", case, [told])
@@ -235,6 +224,9 @@ class Vigil:
             case End.INNOCENT:
                 self._watch.acquit(case.part, case.key)
                 log.info("%s: lives; it is only how this part of it answers", case.part)
+            case End.UNKNOWN:
+                self._watch.forget(case.part)
+                log.info("%s: what it answered before says neither life nor death now; going on", case.part)
             case End.SOFT_404:
                 self._watch.acquit(case.part, case.key)
                 self._take_for_missing(case)
@@ -313,35 +305,6 @@ def _place(told: Settlement) -> dict[str, Any]:
         "url": told.seen.url if told.seen else "", "status": told.status, "date": told.date,
         "record_id": told.record_id, "segment": where.segment if where else "", "offset": where.offset if where else 0,
     }  # fmt: skip
-
-
-def record(root: Path, event: dict[str, Any]) -> None:
-    """Add an event durably. Raises DiskFull where it cannot be written."""
-    try:
-        with (root / FILE).open("a+b") as out:
-            fcntl.flock(out, fcntl.LOCK_EX)
-            out.seek(0)
-            out.truncate(out.read().rfind(b"\n") + 1)  # what a power cut tore
-            out.write(json.dumps(event, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
-            out.flush()
-            os.fsync(out.fileno())
-    except OSError as e:
-        raise DiskFull(f"{root / FILE} cannot be written: {e.strerror}.") from e
-
-
-def events(root: Path) -> list[dict[str, Any]]:
-    """Return all that the death watch of the collection at ``root`` wrote down."""
-    try:
-        lines = (root / FILE).read_bytes().splitlines(keepends=True)
-    except FileNotFoundError:
-        return []
-    return [json.loads(line) for line in lines if line.endswith(b"\n")]
-
-
-def struck(root: Path) -> frozenset[str]:
-    """Return the ids of the records that captured nothing, as a dead host answered: no index should name them."""
-    found = (one["record_id"] for e in events(root) if e["event"] in _STRIKING for one in e["records"])
-    return frozenset(filter(None, found))
 
 
 def standing(text: str | None) -> list[dict[str, Any]]:

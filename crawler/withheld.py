@@ -1,7 +1,8 @@
 """``DIR/withheld.jsonl``: what was taken down, who asked and why, and what has become of it since.
 
 Lines are chained like those of the manifest, only ever added, and say nothing of what the thing said. ``Withheld`` is
-the one question that everything asks before it shows a record, a post or a file.
+the one question that everything asks before it shows a record, a post or a file. What a dead host answered captured
+nothing (``deaths``), so it answers for that, too: readers pass it over, but it is evidence, and not taken down.
 
 A takedown names *things* (posts, accounts, payloads), whose captures are withheld whatever else they hold, and *places*
 (``files``): URLs whose answers are withheld there, though another URL that served the same bytes may be shown.
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from crawler import deaths
 from crawler.errors import Damaged, UsageError
 from crawler.model import Account, Media, Post
 from crawler.url import canonical
@@ -165,7 +167,8 @@ class Withheld:
     def __init__(self, collection: Collection) -> None:
         self._root = collection.root
         self.path = collection.root / NAME
-        self._size = -1
+        self._size = self._deaths = -1
+        self._struck = deaths.Struck()
         self.entries: list[Entry] = []
         self._rules = _Rules(())
 
@@ -178,13 +181,24 @@ class Withheld:
 
     def look(self) -> None:
         """Read what was added since."""
-        try:
-            size = self.path.stat().st_size
-        except FileNotFoundError:
-            size = 0
+        size = _size(self.path)
         if size != self._size:
             self.entries, self._size = _read(self.path), size
             self._rules = _Rules(self.active())
+
+    @property
+    def struck(self) -> deaths.Struck:
+        """What captured nothing, as far as that is known now."""
+        size = _size(self._root / deaths.NAME)
+        if size != self._deaths:
+            self._struck, self._deaths = deaths.struck(self._root), size
+        return self._struck
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """What stands for all that readers pass over: it grows with it."""
+        self.look()
+        return len(self.entries), len(self.struck.records)
 
     @property
     def is_any(self) -> bool:
@@ -215,6 +229,14 @@ class Withheld:
         """Say whether a record is withheld, by where it stands and what its headers say."""
         url, digest = record.get("WARC-Target-URI"), record.get("WARC-Payload-Digest")
         return self.hides(url=url, sha256=digest, segment=segment, offset=record.offset if offset is None else offset)
+
+    def passes_over(self, record: RawRecord, segment: str) -> bool:
+        """Say whether whoever reads what was captured passes over a record: it is withheld, or captured nothing."""
+        return record.id in self.struck.records or self.hides_record(record, segment)
+
+    def is_struck(self, url: str, stamp: str) -> bool:
+        """Say whether the record that a line of an index names captured nothing; ``stamp``: its 14-digit date."""
+        return (url, stamp) in self.struck.places
 
     def named_in(self) -> list[tuple[int, Callable[[bytes], bool]]]:
         """Return the number of each takedown of things, and what says whether a text names one."""
@@ -289,6 +311,13 @@ def rules_of(names: Names) -> _Rules:
 def thing_of(kind: str, identity: str) -> str:
     """Return what a post is called here."""
     return f"{_SHOWN.get(kind, kind)}/{identity}"
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _plain(text: str) -> str:

@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from crawler import deaths
 from crawler.cold.encrypt import SUFFIX, encrypt, recipients
 from crawler.evidence.canonical import canonical, write
 from crawler.evidence.holdings import coverage
@@ -127,6 +128,7 @@ class Catalogue:
             self._collection.manifest: f"manifest/{count:08d}-{{}}.jsonl",
             **{path: f"indexes/{path.stem}-{{}}.cdxj" for path in self._shown_indexes()},
             self._withheld.path: "withheld-{}.jsonl",
+            root / deaths.NAME: "deathwatch-{}.jsonl",
             **{path: f"spiders/{path.stem}-{{}}.py" for path in sorted((root / "spiders").glob("*.py"))},
             left: f"checkpoint/{int(left.stat().st_mtime) if left.is_file() else 0:012d}-{{}}.jsonl.gz",
             root / "coverage.json": "reports/coverage-{}.json",
@@ -204,7 +206,7 @@ class Catalogue:
             path=str(path.relative_to(self._collection.root)), bytes=path.stat().st_size, sha256=sha256, md5=md5,
             part_bytes=PART_BYTES, part_md5=sums, key=name.format(sha256[:12]), is_hot=True,
             segment_class=path.stem.rsplit("-", 1)[-1] if is_index else "",
-            tells_all=path.stem.startswith(("report", "coverage", "checkpoint", "withheld")),
+            tells_all=path.stem.startswith(("report", "coverage", "checkpoint", "withheld", "deathwatch")),
         )  # fmt: skip
 
     def _sums(self, path: Path) -> tuple[str, str, tuple[str, ...]]:

@@ -34,7 +34,7 @@ _SUM = re.compile(
 )
 #: What else comes back: nothing that could lead outside the collection.
 _KEPT = re.compile(
-    r"(?P<path>(?:evidence(?:/from-[0-9a-f]+)?|spiders)/[A-Za-z0-9][A-Za-z0-9._-]*|withheld)-[0-9a-f]{12}"
+    r"(?P<path>(?:evidence(?:/from-[0-9a-f]+)?|spiders)/[A-Za-z0-9][A-Za-z0-9._-]*|withheld|deathwatch)-[0-9a-f]{12}"
 )
 #: Seconds between looks at what is being restored from an archive, at first and at most.
 LOOK, LONGEST_LOOK = 5.0, 300.0

@@ -55,14 +55,14 @@ def index(path: Path, form: Format, digest: Digest, is_all: bool, output: str, *
 
 
 def _hides(path: Path) -> Callable[[RawRecord, str], bool]:
-    """Return what says whether a record was taken down from the collection that a path is, or is in."""
+    """Return what says whether a record is no capture that may be shown of the collection that a path is, or is in."""
     root = next((one for one in (path, path.absolute().parent.parent) if (one / "collection.json").is_file()), None)
     if root is None:
         return lambda record, name: False
     from crawler.collection import Collection  # noqa: PLC0415 - only for a collection of ours
     from crawler.reading.takedown import current  # noqa: PLC0415
 
-    return current(Collection.open(root)).hides_record
+    return current(Collection.open(root)).passes_over
 
 
 def _warcs(path: Path, *, is_all: bool) -> list[Path]:

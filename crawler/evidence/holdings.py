@@ -29,7 +29,7 @@ _FIXED = (
     "evidence/coverage-*.json",
     "evidence/from-*/*",
 )
-_GROWS = (HEADS, "withheld.jsonl", "logs/*.log")
+_GROWS = (HEADS, "withheld.jsonl", "deathwatch.jsonl", "logs/*.log")
 _STATE = ("collection.json", "frontier.sqlite")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import shutil
 import sqlite3
 from contextlib import contextmanager
@@ -111,6 +112,9 @@ class Dataset:
     def obey(self) -> None:
         """Take out all that was taken down since this was last asked, so that no byte of it is in the file."""
         self.withheld.look()
+        if self._obeyed("struck") < len(self.withheld.struck.records):
+            with self.alone():
+                self._strike()
         if self._obeyed() >= len(self.withheld.entries):
             return
         with self.alone():
@@ -136,8 +140,8 @@ class Dataset:
         self.db.execute("VACUUM")
         self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
-    def _obeyed(self) -> int:
-        row = self.db.execute("SELECT value FROM meta WHERE name = 'obeyed'").fetchone()
+    def _obeyed(self, name: str = "obeyed") -> int:
+        row = self.db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
         return int(row[0]) if row else 0
 
     def _updated(self, count: int) -> Updated:
@@ -213,6 +217,20 @@ class Dataset:
                  if hides(url=one["url"], sha256=one["sha256"])]  # fmt: skip
         self.db.executemany("DELETE FROM seen WHERE record = ?", ((number,) for number in gone))
         self.db.executemany("DELETE FROM seen WHERE hash = ?", ((one,) for one in files))
+        self._tidy()
+
+    def _strike(self) -> None:
+        """Take out what was read before it was known to be a dead host's answer."""
+        records = self.withheld.struck.records
+        named = "SELECT number FROM record WHERE id IN (SELECT value FROM json_each(?))"
+        with self.db:
+            self.db.execute("BEGIN IMMEDIATE")
+            self.db.execute(f"DELETE FROM seen WHERE record IN ({named})", (json.dumps(sorted(records)),))  # noqa: S608 - a constant
+            self._tidy()
+            self.db.execute("INSERT OR REPLACE INTO meta VALUES ('struck', ?)", (str(len(records)),))
+
+    def _tidy(self) -> None:
+        """Take out what no record says any more."""
         for table in _FIXED:
             other = f"(SELECT max(record) FROM seen WHERE seen.hash = {table}.hash)"  # noqa: S608 - a constant
             self.db.execute(f"DELETE FROM {table} WHERE {other} IS NULL")  # noqa: S608 - constants

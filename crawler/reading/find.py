@@ -150,13 +150,12 @@ def _file(dataset: Dataset, where: str, name: str, with_deleted: bool) -> Found 
 
 
 def _capture(withheld: Withheld, collection: Collection, url: str) -> Found | None:
-    """Return the newest answer to a URL that is neither an attempt, nor restricted, nor withheld."""
+    """Return the newest answer to a URL that is neither an attempt, nor restricted, withheld or struck."""
     lines = [
         line
         for index in collection.indexes.glob("*.cdxj") if class_of(index.name) not in _HIDDEN
-        for line in captures(index, url) if line.url == url and not withheld.hides(
-            url=line.url, sha256=line.digest, segment=line.segment, offset=line.offset
-        )
+        for line in captures(index, url) if line.url == url and not withheld.is_struck(url, line.stamp)
+        and not withheld.hides(url=line.url, sha256=line.digest, segment=line.segment, offset=line.offset)
     ]  # fmt: skip
     newest = max(lines, key=lambda line: (line.mime != "warc/revisit", line.stamp), default=None)
     return Found(place=Place(newest.segment, newest.offset, newest.length)) if newest else None

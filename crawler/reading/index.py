@@ -20,7 +20,7 @@ from isal import igzip
 from crawler.errors import Damaged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 #: Files that are merged at once; more than these are merged in rounds.
 _FILES = 200
@@ -47,17 +47,21 @@ def _joined(paths: Sequence[Path], into: Path) -> Path:
     return into
 
 
-def chosen(lines: Iterable[bytes]) -> Iterator[bytes]:
+def chosen(lines: Iterable[bytes], is_struck: Callable[[str, str], bool] = lambda url, stamp: False) -> Iterator[bytes]:
     """Yield of sorted lines those that replay shows. Raises Damaged where one is no line of an index.
 
     What a server could not or would not give (429, 5xx, 304) goes; any other 4xx where the same key has an answer; and
-    what is no page of the web (``dns:``), but for the bytes that a takedown left to others (``urn:sha256:``).
+    what is no page of the web (``dns:``), but for the bytes that a takedown left to others (``urn:sha256:``). So does
+    what ``is_struck(url, 14-digit date)``, as a dead host's answer is.
     """
     for _, captures in groupby(lines, key=lambda line: line.partition(b" ")[0]):
         errors: list[bytes] = []
         is_there = False
         for line in captures:
-            status = _status(line)
+            facts = facts_of(line)
+            if is_struck(str(facts["url"]), line.split(b" ", 2)[1].decode("latin-1")):
+                continue
+            status = _status(facts)
             if 400 <= status < 500 and status != 429:
                 errors += [] if is_there else [line]
             elif status < 400 and status != 304:
@@ -67,9 +71,8 @@ def chosen(lines: Iterable[bytes]) -> Iterator[bytes]:
             yield from errors
 
 
-def _status(line: bytes) -> int:
+def _status(facts: dict[str, str]) -> int:
     """Return the status of a capture: 0 of a record that has none, 599 of what is not of the web."""
-    facts = facts_of(line)
     if not str(facts.get("url", "")).startswith(("http://", "https://", "urn:sha256:")):
         return 599
     told = str(facts.get("status", ""))

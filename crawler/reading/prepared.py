@@ -66,7 +66,7 @@ def prepared(
         said = lacks(dataset.update(jobs=jobs, say=say))
         withheld = dataset.withheld.segments(collection.indexes)
         segments, away = _segments(collection, remote, withheld)
-        told = repr((FORMAT, _stamp(dataset), len(dataset.withheld.entries), [one.sha256 for one in segments]))
+        told = repr((FORMAT, _stamp(dataset), dataset.withheld.version, [one.sha256 for one in segments]))
         with _place(collection.root / "replay", hashlib.sha256(told.encode()).hexdigest()[:16]) as (folder, is_new):
             if is_new or not (folder / "unread").is_file():
                 unread = _make(collection, folder, segments, dataset, Shelf(collection, remote), say)
@@ -136,7 +136,7 @@ def _make(
             raise Damaged(f"{path} is missing; archive verify says more.")
     index = folder / INDEX
     with index.open("wb") as out:
-        out.writelines(chosen(merged(paths)))
+        out.writelines(chosen(merged(paths), dataset.withheld.is_struck))
     failpoint("replay.indexed")
     say("making the list of pages")
     (folder / "pages.sqlite").unlink(missing_ok=True)

@@ -106,7 +106,7 @@ def rows(
     """
     said = unread or _log
     rules = withheld if withheld is not None and withheld.is_any else None
-    for one in captures(path, spider, locate=locate, restricted=restricted, unread=said, withheld=rules):
+    for one in captures(path, spider, locate=locate, restricted=restricted, unread=said, withheld=withheld):
         record, items = one.record, _items(one, spider, said, places)
         if rules is not None:
             items = iter(held := list(items))
@@ -121,12 +121,12 @@ def captures(
     path: Path, spider: PlatformSpider, *, locate: Locate | None = None, restricted: bool = False,
     unread: Callable[[str, Exception], object] | None = None, withheld: Withheld | None = None,
 ) -> Iterator[Captured]:  # fmt: skip
-    """Yield the settled answers of a segment, as ``rows`` takes them; none that is withheld as such."""
+    """Yield the settled answers of a segment, as ``rows`` takes them; none that is withheld or captured nothing."""
     kind = class_of(path.name)
     if kind == SegmentClass.ATTEMPTS or (kind == SegmentClass.RESTRICTED and not restricted):
         return
     for leased, record in answers(path):
-        if withheld is not None and withheld.hides_record(record, path.name):
+        if withheld is not None and withheld.passes_over(record, path.name):
             continue
         try:
             found = _captured(leased, record, spider, locate)

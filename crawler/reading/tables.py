@@ -131,7 +131,7 @@ def stamp(dataset: Dataset, order: Order) -> str:
             "SELECT count(*), coalesce(sum(number * (items + 1)), 0), max(reader) FROM segment"
         ).fetchone()
     )
-    return repr((order.collection.marker.id, len(dataset.withheld.entries), *told, order.with_gps, order.with_deleted))
+    return repr((order.collection.marker.id, *dataset.withheld.version, *told, order.with_gps, order.with_deleted))
 
 
 def lacks(updated: Updated) -> tuple[str, ...]:

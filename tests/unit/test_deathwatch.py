@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from crawler.deathwatch import GOOD, RECENT, Case, End, Key, Part, Sign, Stage, Suspicion, Watch, bogus, key_of, seen
+from crawler.deathwatch import (
+    GOOD,
+    RECENT,
+    UNSURE,
+    Case,
+    End,
+    Key,
+    Part,
+    Sign,
+    Stage,
+    Suspicion,
+    Watch,
+    bogus,
+    key_of,
+    seen,
+)  # fmt: skip
 from crawler.model import Digests, Fetch, Outcome, Seen, Settlement, State, Verdict
 
 HOST = "https://a.example"
@@ -122,6 +137,12 @@ def case_of(sign: Sign = Sign.FORBIDDEN, *, others: bool = False) -> Case:
         part=suspicion.part, key=suspicion.key, run=list(suspicion.run), controls=list(suspicion.controls),
         others=watching.others(suspicion.part), since=0.0, first=30.0,
     )  # fmt: skip
+
+
+def test_nobody_waits_for_ever_for_controls_that_say_nothing() -> None:
+    case = case_of()
+    told = [case.heard(answer(0, Sign.NOTHING, status=429), 1.0) for _ in range(UNSURE)]
+    assert told == [End.OPEN] * (UNSURE - 1) + [End.UNKNOWN]
 
 
 def test_one_walled_section_is_let_go_after_one_control() -> None:

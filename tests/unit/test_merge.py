@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from crawler import deaths
 from crawler import merge as joining
 from crawler.collection import Collection
 from crawler.errors import Locked, UsageError
@@ -132,6 +133,15 @@ def test_what_cannot_be_one_is_refused(tmp_path: Path) -> None:
     three = made(tmp_path / "three")
     with three.lock(), pytest.raises(Locked):
         joining.check(one, three)
+
+
+def test_what_captured_nothing_there_captured_nothing_here(tmp_path: Path) -> None:
+    here, there = made(tmp_path / "a", "one"), made(tmp_path / "b", "two")
+    died = {"event": "dead", "records": [{"url": "https://a.example/", "date": "2021-01-10", "record_id": "<urn:x>"}]}
+    deaths.record(there.root, died)
+    for _ in range(2):
+        joining.merge(here, there, joining.Merged())
+    assert deaths.events(here.root) == [died]
 
 
 def test_a_new_collection_is_made_like_the_other(tmp_path: Path) -> None:

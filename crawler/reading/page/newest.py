@@ -71,7 +71,7 @@ class Newest:
         self._spider = spider
         self._shelf = Shelf(collection)
         self._withheld = withheld
-        self._takedowns = 0
+        self._takedowns = (0, 0)
         self._indexed: tuple[list[Path], list[Location]] = ([], [])
         #: What captures that were read gave: posts, and the name of an image.
         self._posts: dict[tuple[str, int], list[dict[str, Any]]] = {}
@@ -107,10 +107,9 @@ class Newest:
         return (kind, data) if kind and len(data) <= MAX_IMAGE else None
 
     def _obey(self) -> None:
-        """Forget what was read before something else was taken down."""
-        self._withheld.look()
-        if self._takedowns != len(self._withheld.entries):
-            self._takedowns = len(self._withheld.entries)
+        """Forget what was read before something else was taken down, or found to be no capture."""
+        if self._takedowns != self._withheld.version:
+            self._takedowns = self._withheld.version
             for known in (self._posts, self._names, self._images):
                 known.clear()
 
@@ -132,7 +131,9 @@ class Newest:
             mine.append(path)
         try:
             lines = heapq.nlargest(
-                INDEXED, (line for path in mine for line in every(path)), key=lambda line: line.stamp
+                INDEXED,
+                (line for path in mine for line in every(path) if not self._withheld.is_struck(line.url, line.stamp)),
+                key=lambda line: line.stamp,
             )
         except _FAULTS:
             return
@@ -164,7 +165,7 @@ class Newest:
         withheld = self._withheld if self._withheld.is_any else None
         try:
             request, record = read_at(path, one.offset), read_at(path, one.response_offset)
-            if record.type != "response" or (withheld and withheld.hides_record(record, one.segment)):
+            if record.type != "response" or self._withheld.passes_over(record, one.segment):
                 return []
             # A page that says anything of what was taken down says nothing.
             items = of_capture(request, record, self._spider, MOST_ITEMS if withheld else SHOWN)
