@@ -17,7 +17,7 @@ EXIT = "\b\nExit status\n  0  written\n  2  the name is none or is taken, or a f
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
 
 
-@click.group()
+@click.group(epilog=EXIT)
 def new() -> None:
     """Begin something of your own."""
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 
+import click
 import pytest
+from click.testing import CliRunner
 
 from cli import COMMANDS
-from tests.acceptance.support import ROOT, archive, environment
+from cli import archive as cli
+from tests.acceptance.support import ROOT, environment
 
 HEAVY = {
     "scrapy",
@@ -43,9 +47,23 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert not loaded & HEAVY
 
 
+def leaves(command: click.Command, words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Yield the words of every command that does something; a group only names others."""
+    if not isinstance(command, click.Group):
+        yield words
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        found = command.get_command(context, name)
+        assert found is not None
+        yield from leaves(found, (*words, name))
+
+
 def test_every_command_says_its_exit_codes() -> None:
-    for name in COMMANDS:
-        ran = archive(name, "--help")
-        assert ran.code == 0
-        assert "Exit status" in ran.out, name
-        assert "--json" in ran.out, name
+    found = list(leaves(cli, ()))
+    assert {words[0] for words in found} == COMMANDS.keys()
+    for words in found:
+        told = CliRunner().invoke(cli, [*words, "--help"])
+        assert told.exit_code == 0, words
+        assert "Exit status" in told.output, words
+        assert "--json" in told.output, words
