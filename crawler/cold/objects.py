@@ -107,7 +107,7 @@ class Catalogue:
                     self._look()
                 self.held_back = frozenset(self._withheld.segments(self._collection.indexes))
                 entries = [
-                    one for one in manifest.standing(manifest.read(self._collection.manifest))
+                    one for one in manifest.standing(manifest.entered(self._collection))
                     if one.segment not in self.held_back
                 ]  # fmt: skip
                 found = [one for entry in entries if (one := self._segment(entry)) is not None]

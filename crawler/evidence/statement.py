@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 
 from crawler import merkle
-from crawler.errors import Damaged, UsageError
+from crawler.errors import Damaged, OutlastError, UsageError
 from crawler.evidence.canonical import canonical, write
 from crawler.evidence.holdings import File, coverage, files, settle
 from crawler.evidence.keys import holds, raw
@@ -160,11 +160,16 @@ def sign(
     facts = _facts(collection, last)
     if last and _says_the_same(last, facts, raw(key.public_key())) and (last.timestamp or not stamp):
         return before[-1], last, False
+    about = collection.evidence / f"coverage-{facts.number:05d}.json"
     if (told := coverage(collection)) is not None:
-        write(collection.evidence / f"coverage-{facts.number:05d}.json", canonical(told))
+        write(about, canonical(told))
         settle(collection)
         facts = replace(facts, files=files(collection))
-    made = _signed(facts, key, stamp)
+    try:
+        made = _signed(facts, key, stamp)
+    except OutlastError:  # no authority, no statement: nothing is left that no statement names
+        about.unlink(missing_ok=True)
+        raise
     path = collection.evidence / f"statement-{facts.number:05d}.json"
     write(path, made.data)
     return path, made, True
@@ -185,7 +190,7 @@ def tree(lines: list[bytes]) -> list[bytes]:
 def _check_segments(collection: Collection) -> None:
     if left := collection.open_segments():
         raise UsageError(f"{len(left)} segments are still open; archive crawl or archive resume seals them.")
-    entries = manifest.read(collection.manifest)
+    entries = manifest.entered(collection)
     if not entries:
         raise UsageError("There is nothing to sign: no segment is sealed.")
     for entry in entries:

@@ -95,7 +95,7 @@ def _segments(collection: Collection, remote: Remote | None, withheld: set[str])
     here = {path.name for path in collection.sealed_segments()}
     entries = [
         one
-        for one in manifest.standing(manifest.read(collection.manifest))
+        for one in manifest.standing(manifest.entered(collection))
         if class_of(one.segment) not in _HIDDEN
         and one.segment not in withheld
         and salvaged_name(one.segment) not in here

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from _typeshed import DataclassInstance
 
+    from crawler.collection import Collection
+
 #: What the first line names as its predecessor.
 GENESIS = "0" * 64
 
@@ -100,6 +102,14 @@ def next_link(path: Path) -> tuple[int, str]:
     """Return the sequence number and ``prev`` of the next line."""
     found = lines(path)
     return len(found) + 1, hashlib.sha256(found[-1]).hexdigest() if found else GENESIS
+
+
+def entered(collection: Collection) -> list[Entry]:
+    """Return the entries of a collection. Raises Damaged where segments are sealed and none is entered, too."""
+    found = read(collection.manifest)
+    if not found and collection.sealed_segments():
+        raise Damaged(f"{collection.manifest} is gone or empty, and there are segments; restore it from a copy.")
+    return found
 
 
 def lines(path: Path) -> list[bytes]:

@@ -194,3 +194,18 @@ def test_what_cannot_be_signed_is_said(tmp_path: Path, signed: Signed) -> None:
     shutil.copytree(signed.root, root)
     next((root / "warcs").iterdir()).rename(root / "warcs" / "x.warc.gz.open")
     assert archive("sign", root, XDG_DATA_HOME=signed.data).code == 2
+
+
+def test_a_lost_manifest_is_no_empty_collection(tmp_path: Path, signed: Signed) -> None:
+    shutil.copytree(signed.root, tmp_path / "c")
+    (tmp_path / "c" / "manifest.jsonl").unlink()
+    (tmp_path / "disk").mkdir()
+    for command in (
+        ["sign", tmp_path / "c"],
+        ["push", tmp_path / "c", "--to", f"file://{tmp_path / 'disk'}"],
+        ["export", tmp_path / "c", "-f", "wacz", "-o", tmp_path / "c.wacz"],
+    ):
+        ran = archive(*command, XDG_DATA_HOME=signed.data)
+        assert ran.code == 6, command
+        assert "manifest.jsonl is gone" in ran.err
+    assert not (tmp_path / "c.wacz").exists()

@@ -84,4 +84,4 @@ def test_an_authority_that_gives_nothing_holds_nothing_up(signed: Signed, tmp_pa
     assert ran.code == 1
     assert "no usable time-stamp" in ran.err
     assert "Traceback" not in ran.err
-    assert not list((root / "evidence").glob("statement-*"))
+    assert not list((root / "evidence").glob("*-0*.json"))
