@@ -62,6 +62,8 @@ def audit(
             raise UsageError(f"There is no destination {', '.join(sorted(unknown))}; there are: {', '.join(known)}.")
         for name in names or known:
             facts, profile, _ = known[name]
+            if not names and all(copy.state is CopyState.PENDING for copy in copies.all(name)):
+                continue  # nothing ever left for there, so there is no copy to look at
             try:
                 with closing(open_store(Destination(**facts))) as store:
                     for copy in copies.all(name):

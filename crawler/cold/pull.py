@@ -96,7 +96,7 @@ def _place(keys: dict[str, int], prefix: str) -> str:
     """Return where the one collection below a prefix is, with the slash at its end."""
     places = {found["place"] or "" for key in keys if (found := _MARKER.fullmatch(key))}
     if not places:
-        raise UsageError(f"There is no collection below {prefix or 'the bucket'}.")
+        raise UsageError(f"There is no collection below {prefix or 'that place'}.")
     if len(places) > 1:
         raise UsageError(f"There are several collections; name one: {', '.join(sorted(places))}")
     return places.pop()

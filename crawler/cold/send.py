@@ -78,7 +78,7 @@ class Sender:
 
     def _upload(self, copy: Copy, thing: Object, path: Path) -> None:
         if not path.is_file() or path.stat().st_size < thing.bytes:
-            raise Damaged(f"{thing.path} is not the file that was sealed: it is shorter, or gone.")
+            raise Damaged("It is not the file that was sealed: it is shorter, or gone.")
         if not copy.upload and self._is_there(copy, thing):
             self._sent(thing.bytes)
             return

@@ -153,9 +153,12 @@ def byte_count(text: str) -> int:
              "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}  # fmt: skip
     number = text.rstrip("BbIiKkMmGgTt")
     try:
-        return int(float(number) * units[text[len(number) :].upper()])
-    except (ValueError, KeyError) as e:
-        raise UsageError(f"{text!r} is not a size; write 500MB or 1GiB.") from e
+        count = int(float(number) * units[text[len(number) :].upper()])
+    except (ValueError, KeyError, OverflowError):
+        count = -1
+    if count < 0:
+        raise UsageError(f"{text!r} is not a size; write 500MB or 1GiB.")
+    return count
 
 
 def instant(text: str | None, flag: str) -> str | None:
@@ -170,6 +173,14 @@ def instant(text: str | None, flag: str) -> str | None:
         raise UsageError(f"{flag} {text!r} is not a date; write 2021-01-06 or 2021-01-06T12:00Z.") from e
     when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
     return when.isoformat()
+
+
+def digits(date: str) -> str:
+    """Return the digits of a day or second, with which the stamp of a capture begins. Raises UsageError."""
+    found = "".join(c for c in date if c not in "-:TZ ")
+    if date and not (found.isdecimal() and found.isascii() and len(found) in range(4, 15, 2)):
+        raise UsageError(f"{date!r} is not a date; write 2021-01-06 or 2021-01-06T12:00:00Z.")
+    return found
 
 
 def printable(text: str) -> str:

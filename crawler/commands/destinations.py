@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ Exit status
   3  it cannot be reached, or does not give back what it is given
   4  credentials are missing or were refused
 """
+
+_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 
 #: What a probe finds, in words.
 WORDS = {
@@ -92,6 +95,8 @@ def add(name: str, url: str, no_probe: bool, **options: Any) -> int:
         options[pairs] = _pairs(options[pairs])
     facts = {key: value for key, value in {"name": name, "url": url, **options}.items() if value not in (None, {})}
     one = from_table(facts)
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{name!r} is no name for a destination: letters, digits, dots, - and _.")
     if name in _known():
         raise UsageError(f"There is a destination {name!r} already; remove it first.")
     path = _config()
@@ -102,7 +107,7 @@ def add(name: str, url: str, no_probe: bool, **options: Any) -> int:
     tables.append(table)
     _write(path, tomlkit.dumps(document))
     console.say(f"{name} is in {path}.")
-    return _finish(one, console) if no_probe else _probe(one, console)
+    return _finish(one, console) if no_probe else _probe(one, console, is_named=True)
 
 
 @destinations.command(epilog=EXIT)
@@ -111,7 +116,7 @@ def add(name: str, url: str, no_probe: bool, **options: Any) -> int:
 @common
 def probe(name: str, endpoints: tuple[str, ...], **options: Any) -> int:
     """Look what a destination (NAME, or a URL) really does, with a few small objects that go again."""
-    return _probe(named((name,), endpoints)[0], console_from(options))
+    return _probe(named((name,), endpoints)[0], console_from(options), is_named=name in _known())
 
 
 @destinations.command("list", epilog=EXIT)
@@ -192,13 +197,14 @@ def _config() -> Path:
     return path
 
 
-def _probe(one: Destination, console: Console) -> int:
+def _probe(one: Destination, console: Console, *, is_named: bool) -> int:
     from crawler.cold.canary import probe as learn  # noqa: PLC0415 - boto3 is slow to import
     from crawler.cold.store import open_store  # noqa: PLC0415
 
     with closing(open_store(one)) as store:
         profile = learn(store, one.prefix)
-    _remember(one, profile)
+    if is_named:
+        _write(_memory(), json.dumps({**_remembered(), one.name: profile.facts()}, indent=1))
     console.result(_line(one))
     for line in _table(profile.facts()):
         console.result(line)
@@ -242,11 +248,6 @@ def _remembered() -> dict[str, dict[str, Any]]:
     except (OSError, ValueError):
         return {}
     return found
-
-
-def _remember(one: Destination, profile: Profile) -> None:
-    if one.name in _known():
-        _write(_memory(), json.dumps({**_remembered(), one.name: profile.facts()}, indent=1))
 
 
 def _memory() -> Path:

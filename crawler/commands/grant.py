@@ -56,10 +56,13 @@ def issue(
     from crawler.errors import UsageError  # noqa: PLC0415
 
     console = console_from(options)
+    longest, seconds = byte_count(segment_size), int(duration(expires))
+    if not longest:
+        raise UsageError("--segment-size must be more than 0.")
     with closing(_store(where, endpoints)) as store:
         made = make(
-            store, probe(store, store.destination.prefix), volunteer, segments=segments,
-            segment_bytes=byte_count(segment_size), seconds=int(duration(expires)),
+            store, probe(store, store.destination.prefix), volunteer, segments=segments, segment_bytes=longest,
+            seconds=seconds,
         )  # fmt: skip
         try:
             write(made, Path(path))

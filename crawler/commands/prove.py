@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crawler.commands.console import common, console_from, size
+from crawler.commands.console import common, console_from, digits, size
 from crawler.errors import TakenDown, UsageError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def prove(directory: str, what: str, output: str, at: str, **options: Any) -> in
 
     console = console_from(options)
     collection = Collection.open(Path(directory))
-    segment, offset = _find(collection, what, re.sub(r"\D", "", at))
+    segment, offset = _find(collection, what, digits(at))
     _check_shown(collection, segment, offset)
     made = proof.prove(collection, segment, offset, Path(output))
     console.result(f"{output}: the record at {segment}:{offset}, {size(Path(output).stat().st_size)}")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import click
 
-from crawler.commands.console import common, console_from, duration, size
-from crawler.errors import UsageError
+from crawler.commands.console import common, console_from, digits, duration, size
 
 
 @click.command(
@@ -63,7 +61,7 @@ def pull(
 
     console = console_from(options)
     (destination,) = named((url,), (endpoint,) if endpoint else (), region)
-    wanted = Wanted(segments=patterns, urls=urls, posts=posts, since=_digits(since), until=_digits(until))
+    wanted = Wanted(segments=patterns, urls=urls, posts=posts, since=digits(since), until=digits(until))
     identities = tuple(identities_in(Path(identity))) if identity else ()
     wish = Wish(wanted=wanted, tier=tier or "", days=days, patience=duration(wait), identities=identities)
     with closing(open_store(destination)) as store:
@@ -78,16 +76,12 @@ def pull(
         + (f", {pulled.left:,} not asked for" if pulled.left else "")
         + (f", {len(pulled.missing):,} not to be had" if pulled.missing else "")
     )
-    code = 3 if pulled.missing else 0
+    found_none = bool(pulled.left) and not (pulled.segments or pulled.here_already or pulled.missing)
+    if found_none:
+        console.say("No segment there holds what was asked for.")
+    code = 3 if pulled.missing or found_none else 0
     console.summary(
         exit_code=code, segments=pulled.segments, bytes=pulled.bytes, here_already=pulled.here_already,
         not_asked_for=pulled.left, missing=pulled.missing, directory=into,
     )  # fmt: skip
     return code
-
-
-def _digits(date: str) -> str:
-    digits = re.sub(r"[-:TZ ]", "", date)
-    if date and not re.fullmatch(r"\d{4}(\d\d){0,5}", digits):
-        raise UsageError(f"{date!r} is no date; write 2021-01-06 or 2021-01-06T12:00:00Z.")
-    return digits

@@ -198,6 +198,7 @@ def test_one_destination_down_leaves_the_others_alone_and_catches_up(small: Path
         alive, down = (json.loads(line) for line in ran.out.splitlines() if '"message_type": "destination"' in line)
         assert not alive["missing"]
         assert alive["proven"]
+        assert archive("audit", small, **weed.environment).code == 0, "where nothing ever went, nothing is amiss"
         assert "cannot be reached" in down["error"]
         dead.fault = lambda asked: None
         assert archive("push", small, *to, **weed.environment).code == 0
