@@ -33,7 +33,9 @@ _PIECE = 1 << 20
 @click.argument("directory", type=click.Path(file_okay=False))
 @click.argument("what", metavar="ID|URL|SHA256")
 @click.option("--record", is_flag=True, help="The WARC record as it stands in its segment, a gzip member.")
-@click.option("--payload", is_flag=True, help="The page or API answer that a post stands in, decoded.")
+@click.option(
+    "--payload", is_flag=True, help="The page or API answer that a post stands in, decoded; --output asks for it, too."
+)
 @click.option("--output", "-o", default="-", type=click.Path(dir_okay=False, allow_dash=True), help="[default: stdout]")
 @click.option("--with-deleted", is_flag=True, help="What was marked as deleted when it was captured, too.")
 @common
@@ -52,7 +54,7 @@ def cat(
     with Dataset(collection) as dataset:
         dataset.update(say=console.say)
         found = find(dataset, collection, what, with_deleted=with_deleted)
-        if found.posts and not (record or payload):
+        if found.posts and not (record or payload or output != "-"):
             _show(dataset, found, console)
             console.summary(exit_code=0, posts=len(found.posts))
             return 0

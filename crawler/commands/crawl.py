@@ -334,7 +334,7 @@ def crawl(
     console = console_from(options)
     urls = _listed(listing, console)
     swept = [Template.of(text) for text in templates]
-    if domain is None and not urls and not swept:
+    if not domain and not urls and not swept:
         raise UsageError("Say what to crawl: archive crawl example.org (or -i FILE with URLs).")
     first = domain or (urls[0] if urls else origin(swept[0].url(0)))
     order = Order(
@@ -438,8 +438,11 @@ def _seed(text: str, since: str | None, until: str | None, options: tuple[str, .
     pairs = [option.partition("=") for option in options]
     if any(not equals for _, equals, _ in pairs):
         raise UsageError("--option wants NAME=VALUE.")
+    first, last = instant(since, "--since"), instant(until, "--until")
+    if first and last and first >= last:
+        raise UsageError(f"--since {since} is not before --until {until}: no post is of that time.")
     return replace(
-        seed_from(text), since=instant(since, "--since"), until=instant(until, "--until"),
+        seed_from(text), since=first, until=last,
         options={name: value for name, _, value in pairs},
     )  # fmt: skip
 

@@ -21,7 +21,7 @@ _LEFT_OUT = ("-attempts.warc.gz", "-restricted.warc.gz")
 
 
 @click.command(
-    epilog="\b\nExit status\n  0  written\n  2  there is no WARC file in the directory\n"
+    epilog="\b\nExit status\n  0  written\n  2  there is no WARC file in the directory, or no index can be written\n"
     "  6  something of a file could not be read: the rest is written\n  10  there is no such file or directory"
 )
 @click.argument("path", type=click.Path(path_type=Path))
@@ -43,10 +43,15 @@ def index(path: Path, form: Format, digest: Digest, is_all: bool, output: str, *
     hides = _hides(path)
     faults: list[str] = []
     count = 0
-    with click.open_file(output, "wb") as out:
-        for line in indexing.index(paths, form, digest, damaged=faults.append, hides=hides):
-            out.write(line)
-            count += not line.startswith(b" CDX")
+    try:
+        with click.open_file(output, "wb") as out:
+            for line in indexing.index(paths, form, digest, damaged=faults.append, hides=hides):
+                out.write(line)
+                count += not line.startswith(b" CDX")
+    except BrokenPipeError:
+        raise
+    except OSError as e:
+        raise UsageError(f"{e.filename or output} cannot be read or written: {e.strerror}.") from e
     for fault in faults:
         console.say(fault)
     code = 6 if faults else 0

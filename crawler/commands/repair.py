@@ -62,7 +62,12 @@ def _file(path: Path, into: Path | None, console: Console) -> int:
     plain = path.name.endswith(".warc")
     stem = path.name.partition(".warc")[0]
     into = into or path.with_name(f"{stem}-salvaged.warc{'' if plain else '.gz'}")
-    return _report(path.name, into.name, salvage(path, into, name=into.name), console)
+    made = salvage(path, into, name=into.name)
+    if not made.records:
+        into.unlink()
+        made.bytes = 0
+        return _report(path.name, "", made, console)
+    return _report(path.name, into.name, made, console)
 
 
 def _collection(path: Path, console: Console) -> int:
@@ -90,13 +95,14 @@ def _collection(path: Path, console: Console) -> int:
 
 
 def _report(name: str, new: str, made: Salvaged, console: Console) -> int:
-    """Say what was saved and what was not; return the bytes that were lost."""
+    """Say what was saved (nothing, where there is no new file) and what was not; return the bytes that were lost."""
     from crawler.warc.verify.rules import printable  # noqa: PLC0415
 
     lost = sum(loss.bytes for loss in made.losses)
     for loss in made.losses:
         console.result(f"{name}:{loss.offset}: {loss.bytes} bytes lost: {printable(loss.why)}")
         console.event("lost", file=name, offset=loss.offset, bytes=loss.bytes, why=loss.why)
-    console.result(f"{name}: {made.records:,} whole records are in {new} ({size(made.bytes)}); {size(lost)} lost")
-    console.event("salvaged", file=name, into=new, records=made.records, bytes=made.bytes, lost_bytes=lost)
+    where = f"{made.records:,} whole records are in {new} ({size(made.bytes)})" if new else "no record is whole"
+    console.result(f"{name}: {where}; {size(lost)} lost")
+    console.event("salvaged", file=name, into=new or None, records=made.records, bytes=made.bytes, lost_bytes=lost)
     return lost

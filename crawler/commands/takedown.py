@@ -28,6 +28,8 @@ Exit status
   8  the disk is full; the same command goes on
   10  there is no such directory
 """
+#: What has a scheme.
+_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:.")
 _LINE = re.compile(r"(?:sha256:)?([0-9a-fA-F]{64})(?:\s.*)?")
 #: Captures that are named one by one without -v.
 _SHOWN = 20
@@ -76,6 +78,8 @@ def takedown(
         raise UsageError("--purge and --key belong to --rewrite, and --dry-run and --list change nothing.")
     if (lift is not None or asked) and not dry_run and not (reason.strip() and by.strip()):
         raise UsageError("--reason and --by must be said: they are what is known of it later.")
+    if url and not _URL.match(url):
+        raise UsageError(f"{url!r} is no URL, and would match nothing.")
     collection = Collection.open(Path(directory))
     if is_list:
         return _list(collection, console)
@@ -256,6 +260,8 @@ def _list(collection: Collection, console: Console) -> int:
             what=list(entry.what), records=len(entry.records), segments=list(entry.segments), of=entry.of or None,
             in_force=entry.sequence in active, told=entry.told,
         )  # fmt: skip
+    if not withheld.entries:
+        console.result("Nothing was taken down.")
     console.summary(exit_code=0, entries=len(withheld.entries), in_force=len(active))
     return 0
 

@@ -61,6 +61,8 @@ class FrontierReader:
             with self._opening(f"file:{quote(str(path))}?mode=ro{immutable}", uri=True):
                 self._check_format()
         except sqlite3.DatabaseError as e:
+            if not path.exists():
+                raise UsageError(f"{path} is gone; archive resume makes it anew from the WARCs.") from e
             raise UsageError(f"{path} cannot be read: {e}.") from e
 
     @contextlib.contextmanager

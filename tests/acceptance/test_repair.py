@@ -35,6 +35,10 @@ def test_files_of_anybody(tmp_path: Path) -> None:
     assert archive("repair", torn).code == 3
     assert archive("repair", torn).code == 2, "never over what is there"
     assert archive("verify", tmp_path / "torn-salvaged.warc.gz").code == 0
+    (tmp_path / "rubbish.bin").write_bytes(b"rubbish")
+    assert archive("repair", tmp_path / "rubbish.bin").code == 3
+    assert not list(tmp_path.glob("rubbish-*")), "no WARC of nothing"
+    assert archive("index", torn, "-o", tmp_path / "no" / "x").code == 2
 
 
 @pytest.mark.parametrize("killed", ["", "seal.indexed"])
