@@ -1,0 +1,163 @@
+"""What is in deploy/: files that other programs read, and commands that this one must understand."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tomllib
+from configparser import ConfigParser
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from crawler.commands.crawl import crawl
+from crawler.frontier.postgres.connection import checked
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+UNIT = DEPLOY / "systemd" / "archive-node@.service"
+#: What the variables of the files are set to.
+VALUES = {
+    "SITE": "example.org", "CONTACT": "you@example.org", "POSTGRES_PASSWORD": "secret",
+    "FRONTIER": "postgresql://outlast@db.example.org/outlast",
+}  # fmt: skip
+
+
+def filled(text: str) -> str:
+    """Put values, or what is written as default, where variables are."""
+    return re.sub(r"\$\{(\w+)(?::([-?])([^}]*))?\}", lambda v: VALUES[v[1]] if v[1] in VALUES else v[3], text)
+
+
+def understood(words: list[str]) -> dict[str, Any]:
+    """Return the options of ``archive crawl`` as it takes these words; click raises what it does not know."""
+    with click.Context(click.Group("archive")) as archive:
+        return crawl.make_context("crawl", words, parent=archive).params
+
+
+def composed() -> dict[str, Any]:
+    return yaml.safe_load(filled((DEPLOY / "compose.yaml").read_text("utf-8")))
+
+
+def unit() -> ConfigParser:
+    # A key that is given twice is a list to systemd.
+    read = ConfigParser(interpolation=None, strict=False)
+    read.optionxform = str  # type: ignore[assignment,method-assign]
+    read.read_string(UNIT.read_text("utf-8"))
+    return read
+
+
+def manifests() -> dict[tuple[str, str], dict[str, Any]]:
+    things = [
+        thing
+        for file in (DEPLOY / "kubernetes").glob("*.yaml")
+        for thing in yaml.safe_load_all(file.read_text("utf-8"))
+    ]
+    return {(thing["kind"], thing["metadata"]["name"]): thing for thing in things}
+
+
+def commands() -> dict[str, list[str]]:
+    words = unit()["Service"]["ExecStart"].split()
+    assert words[0].endswith("/bin/archive")
+    container = manifests()["StatefulSet", "outlast-node"]["spec"]["template"]["spec"]["containers"][0]
+    return {
+        "compose": composed()["services"]["node"]["command"],
+        "systemd": [filled(word.replace("%i", "example.org").replace("%S", "/var/lib")) for word in words[1:]],
+        "kubernetes": container["args"],
+    }
+
+
+@pytest.mark.parametrize("where", ["compose", "systemd", "kubernetes"])
+def test_every_node_runs_a_command_that_is_there(where: str) -> None:
+    name, *words = commands()[where]
+    assert name == "crawl"
+    options = understood(words)
+    assert options["domain"] == "example.org"
+    assert checked(options["frontier"]) == options["frontier"]
+    assert options["into"].startswith("/")
+
+
+def test_a_flag_that_is_not_there_is_noticed() -> None:
+    with pytest.raises(click.NoSuchOption):
+        understood(["example.org", "--volunteer"])
+
+
+def test_compose_names_only_what_it_has() -> None:
+    services, volumes = composed()["services"], composed()["volumes"]
+    for one in services.values():
+        assert ("image" in one) != ("build" in one)
+        assert one.get("depends_on", {}).keys() <= services.keys()
+        for volume in one["volumes"]:
+            name, _, place = volume.partition(":")
+            assert volume.startswith("/") or (name in volumes and place.startswith("/"))
+    build = services["node"]["build"]
+    assert (DEPLOY / build["context"] / build["dockerfile"]).is_file()
+    # As many as are wanted: none of them has a name, or a port of this machine, of its own.
+    assert not {"container_name", "ports", "hostname"} & services["node"].keys()
+    assert "postgres" in services["node"]["command"][3]
+    assert services["node"]["environment"]["PGPASSWORD"] == services["postgres"]["environment"]["POSTGRES_PASSWORD"]
+    assert services["seaweedfs"]["profiles"] == ["trial"]
+
+
+def test_the_image_has_what_a_fleet_needs() -> None:
+    text, project = (
+        (DEPLOY / "Dockerfile").read_text("utf-8"),
+        tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8")),
+    )
+    assert "/src[fleet]" in text
+    assert "fleet" in project["project"]["optional-dependencies"]
+    assert 'ENTRYPOINT ["archive"]' in text
+    assert "archive" in project["project"]["scripts"]
+
+
+def test_the_unit_knows_the_exit_codes() -> None:
+    service = unit()["Service"]
+    documented = {int(code) for code in re.findall(r"^ +(\d+)  ", crawl.get_help(click.Context(crawl)), re.MULTILINE)}
+    ends, stays = (
+        {int(code) for code in service[key].split()} for key in ("SuccessExitStatus", "RestartPreventExitStatus")
+    )
+    assert ends | stays <= documented
+    assert not ends & stays
+    assert 11 not in ends | stays, "a lost database comes back"
+    assert "PGPASSWORD" not in service["ExecStart"]
+
+
+@pytest.mark.outside
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    program = shutil.which("systemd-analyze")
+    assert program
+    copy = tmp_path / "archive-node@example.org.service"
+    # It wants the program to be there.
+    copy.write_text(UNIT.read_text("utf-8").replace("/opt/outlast/bin/archive", "/bin/true"), "utf-8")
+    done = subprocess.run([program, "verify", str(copy)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_manifests_fit_together() -> None:
+    things = manifests()
+    for (kind, name), one in things.items():
+        assert (
+            one["apiVersion"] == {"Service": "v1", "StatefulSet": "apps/v1", "PodDisruptionBudget": "policy/v1"}[kind]
+        )
+        if kind != "StatefulSet":
+            continue
+        spec, pod = one["spec"], one["spec"]["template"]
+        labels = pod["metadata"]["labels"]
+        assert spec["selector"]["matchLabels"] == labels
+        assert things["Service", spec["serviceName"]]["spec"]["selector"] == labels
+        claims = {claim["metadata"]["name"] for claim in spec["volumeClaimTemplates"]}
+        for container in pod["spec"]["containers"]:
+            assert {mount["name"] for mount in container["volumeMounts"]} == claims
+            secrets = [e["valueFrom"]["secretKeyRef"] for e in container["env"] if "valueFrom" in e]
+            assert secrets == [{"name": "outlast-database", "key": "password"}], name
+    node = things["StatefulSet", "outlast-node"]["spec"]["template"]
+    assert (
+        things["PodDisruptionBudget", "outlast-node"]["spec"]["selector"]["matchLabels"] == node["metadata"]["labels"]
+    )
+    options = understood(commands()["kubernetes"][1:])
+    assert ("Service", options["frontier"].split("@")[1].split("/")[0]) in things
+    mount = node["spec"]["containers"][0]["volumeMounts"][0]["mountPath"]
+    assert options["into"].startswith(f"{mount}/")
