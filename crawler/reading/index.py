@@ -20,7 +20,7 @@ from isal import igzip
 from crawler.errors import Damaged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
 #: Files that are merged at once; more than these are merged in rounds.
 _FILES = 200
@@ -47,19 +47,19 @@ def _joined(paths: Sequence[Path], into: Path) -> Path:
     return into
 
 
-def chosen(lines: Iterable[bytes], is_struck: Callable[[str, str], bool] = lambda url, stamp: False) -> Iterator[bytes]:
+def chosen(lines: Iterable[bytes], struck: Collection[tuple[str, str]] = ()) -> Iterator[bytes]:
     """Yield of sorted lines those that replay shows. Raises Damaged where one is no line of an index.
 
     What a server could not or would not give (429, 5xx, 304) goes; any other 4xx where the same key has an answer; and
-    what is no page of the web (``dns:``), but for the bytes that a takedown left to others (``urn:sha256:``). So does
-    what ``is_struck(url, 14-digit date)``, as a dead host's answer is.
+    what is no page of the web (``dns:``), but for the bytes that a takedown left to others (``urn:sha256:``). So do
+    the ``struck`` (URL, 14-digit date): what dead hosts answered.
     """
     for _, captures in groupby(lines, key=lambda line: line.partition(b" ")[0]):
         errors: list[bytes] = []
         is_there = False
         for line in captures:
             facts = facts_of(line)
-            if is_struck(str(facts["url"]), line.split(b" ", 2)[1].decode("latin-1")):
+            if struck and (facts["url"], line.split(b" ", 2)[1].decode("latin-1")) in struck:
                 continue
             status = _status(facts)
             if 400 <= status < 500 and status != 429:

@@ -136,7 +136,7 @@ def _make(
             raise Damaged(f"{path} is missing; archive verify says more.")
     index = folder / INDEX
     with index.open("wb") as out:
-        out.writelines(chosen(merged(paths), dataset.withheld.is_struck))
+        out.writelines(chosen(merged(paths), dataset.withheld.struck.places))
     failpoint("replay.indexed")
     say("making the list of pages")
     (folder / "pages.sqlite").unlink(missing_ok=True)

@@ -13,6 +13,7 @@ import pytest
 
 from crawler.deaths import events, struck
 from crawler.replicas.run import Running, running
+from crawler.warc.lookup import every
 from tests.acceptance.support import archive, settled, start, to_replica
 
 POSTS = 120
@@ -80,6 +81,17 @@ def same(directory: Path, undisturbed: tuple[dict[Any, Any], dict[str, Any]]) ->
     assert told.summary["coverage"] == undisturbed[1]
     assert told.summary["dead"] == []
     assert without_rules(settled(directory)) == without_rules(undisturbed[0])
+    passed_over(directory)
+
+
+def passed_over(directory: Path) -> None:
+    """What the dead said is held, and named by no index that is made for others."""
+    told, made = struck(directory).places, directory.parent / "all.cdxj"
+    assert told <= {(line.url, line.stamp) for index in (directory / "indexes").iterdir() for line in every(index)}
+    assert archive("index", directory, "--all", "-o", made).code == 0
+    shown = {(line.url, line.stamp) for line in every(made)}
+    assert shown
+    assert not told & shown
 
 
 def suspicions(directory: Path) -> list[int]:

@@ -62,7 +62,7 @@ def test_nothing_of_a_post_is_left(platform: str, tmp_path: Path) -> None:
     assert holding(directory, words.encode())
 
     would = archive("takedown", directory, "--post", post["id"], "--dry-run", "--json")
-    assert (would.code, archive("takedown", directory, "--list").out) == (0, "")
+    assert (would.code, archive("takedown", directory, "--list").out) == (0, "Nothing was taken down.\n")
     assert archive("takedown", directory, "--post", post["id"]).code == 2, "who and why"
     assert archive("takedown", directory, "--post", "nobody", *WHO).code == 2
     told = archive("takedown", directory, "--post", post["id"], *WHO)
