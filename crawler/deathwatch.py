@@ -144,10 +144,18 @@ def seen(
     fetch: Fetch, *, outcome: Outcome, status: int, verdict: Verdict, asks_to_wait: bool, location: str
 ) -> Seen:  # fmt: skip
     """Return what the death watch is told of an answer."""
-    moves = 300 <= status < 400 and bool(location)
-    target = urljoin(fetch.url, location).partition("?")[0].partition("#")[0] if moves else ""
+    target = _target(fetch.url, location) if 300 <= status < 400 and location else ""
+    moves = bool(target)
     what = sign(outcome=outcome, status=status, verdict=verdict, asks_to_wait=asks_to_wait, moves=moves)
     return Seen(url=fetch.url, lane=fetch.lane, sign=what.value, target=target, sweep=fetch.sweep)
+
+
+def _target(base: str, location: str) -> str:
+    """Return where a redirect leads, its query aside; nothing where that is no URL."""
+    try:
+        return urljoin(base, location).partition("?")[0].partition("#")[0]
+    except ValueError:
+        return ""
 
 
 def key_of(told: Settlement) -> Key | None:

@@ -65,6 +65,7 @@ from spiders.base import PlatformSpider
 from spiders.generic import GenericSpider
 from spiders.parler import COUNTER, ParlerSpider
 from spiders.testing import NOON
+from spiders.window import ago
 
 Target = Callable[[bytes], None]
 TARGETS: dict[str, Target] = {}
@@ -921,7 +922,7 @@ def parler_page(data: bytes) -> None:
     for read in (parler_pages.post_page, parler_pages.profile_page):
         shown = read(text.encode("utf-8", "replace").decode())
         assert shown is None or repr(shown)
-    interval = parler_pages.when(text, NOON)
+    interval = ago(text, NOON)
     assert interval is None or interval[0] < interval[1] <= NOON
 
 
