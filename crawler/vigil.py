@@ -236,8 +236,8 @@ class Vigil:
         self._cases = [one for one in self._cases if not any(one is other for other in within)]
         told = [*case.run, *self._watch.alike(case.part, case.key), *(told for one in within for told in one.run)]
         case.run = list({(one.id, one.token): one for one in told}.values())
+        count = self._frontier.take_back(case.run)  # first: what is struck and not asked again would be lost to a kill
         self._write("dead", case, case.run)
-        count = self._frontier.take_back(case.run)
         case.run = case.run[-1:]
         self._drop(case.part)
         self._tell(

@@ -142,9 +142,11 @@ def test_killed_while_it_is_dead_it_goes_on_where_it_lives(tmp_path: Path, undis
     directory = tmp_path / "c"
     with dying(directory, f"die=tombstone%{LIFE}") as (replica, crawl):
         until(directory, "dead")
+        end = time.monotonic() + 30
+        while not archive("status", directory, "--json").summary["dead"]:
+            assert time.monotonic() < end
         crawl.kill()
         crawl.wait()
-        assert archive("status", directory, "--json").summary["dead"]
         there = ("crawl", "parler.com", "--into", directory, *to_replica(replica))
         ran = archive(*there, "--give-up-after", "3s", "--json", timeout=60)
         assert ran.code == 9, ran.err
