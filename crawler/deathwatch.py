@@ -38,6 +38,8 @@ MOST_WARDS = 1000
 GOOD = 2
 #: The wait between two controls doubles up to this many times the first.
 SLOWEST = 20
+#: The last answers of all parts that are remembered, for what a burst brings before a death shows.
+LATEST = 2000
 #: Answers to controls that say nothing (rate limits), after which a suspicion is dropped: nobody waits for it for ever.
 UNSURE = 5
 #: Seconds within which a control is answered, or asked again.
@@ -276,6 +278,7 @@ class Watch:
         self._remembered = remembered
         self._remember = remember
         self._wards: OrderedDict[Part, _Ward] = OrderedDict()
+        self._latest: deque[tuple[Key, Settlement]] = deque(maxlen=LATEST)
 
     def heard(
         self, told: Settlement, lent: Callable[[Key], list[Control]] = lambda key: []
@@ -286,6 +289,7 @@ class Watch:
             return None
         place = origin(told.seen.url)
         kept = replace(told, outlinks=(), claims=(), notes=(), gate=None)
+        self._latest.append((key, kept))
         for part in (Part(place), Part(place, told.seen.lane)):
             if found := self._look(self._ward(part), key, kept, lent):
                 return found
@@ -312,11 +316,10 @@ class Watch:
 
     def alike(self, part: Part, key: Key) -> list[Settlement]:
         """Return the last answers like these of a part; good ones came between. One payload is told wherever it is."""
-        wards = [
-            ward for ward in self._wards.values()
-            if ward.part.lane and (key.sign is Sign.OK or part.holds(*ward.part))
+        return [
+            told for other, told in self._latest
+            if other == key and told.seen and (key.sign is Sign.OK or part.holds(origin(told.seen.url), told.seen.lane))
         ]  # fmt: skip
-        return [told for ward in wards for other, told in ward.recent if other == key]
 
     def others(self, part: Part) -> list[Control]:
         """Return controls of the other lanes of a part's host, one each."""

@@ -139,6 +139,16 @@ def case_of(sign: Sign = Sign.FORBIDDEN, *, others: bool = False) -> Case:
     )  # fmt: skip
 
 
+def test_a_burst_of_tombstones_is_known_again_wherever_it_came_in() -> None:
+    watching = lived()
+    burst = [answer(n, payload="gone", lane=f"lane {n % 2}") for n in range(100, 200)]
+    for told in burst:
+        watching.heard(told)
+    key = key_of(burst[0])
+    assert key is not None
+    assert [one.id for one in watching.alike(Part(HOST), key)] == [one.id for one in burst]
+
+
 def test_nobody_waits_for_ever_for_controls_that_say_nothing() -> None:
     case = case_of()
     told = [case.heard(answer(0, Sign.NOTHING, status=429), 1.0) for _ in range(UNSURE)]
