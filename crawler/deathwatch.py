@@ -168,7 +168,10 @@ def key_of(told: Settlement) -> Key | None:
     if what is Sign.MISSING and told.seen.sweep:
         return None  # a hole
     if what is Sign.OK:
-        return Key(what, told.digests.payload_sha256 if told.digests else told.record_id)
+        # "Not modified" has no body: what it affirms is another thing under each URL.
+        if told.status == 304 or told.digests is None:
+            return Key(what, told.seen.url)
+        return Key(what, told.digests.payload_sha256)
     return Key(what, told.seen.target if what is Sign.MOVED else "")
 
 
@@ -345,7 +348,7 @@ class Watch:
         self, ward: _Ward, key: Key, told: Settlement, lent: Callable[[Key], list[Control]]
     ) -> Suspicion | None:  # fmt: skip
         ward.recent.append((key, told))
-        if key.sign is Sign.OK and ward.elect(told, key, self._fetch_of):
+        if key.sign is Sign.OK and told.status != 304 and ward.elect(told, key, self._fetch_of):
             self._remember(ward.part, ward.controls)
         controls = ward.controls or (lent(key) if key.sign is not Sign.OK else [])
         run = ward.suspects() if controls else []

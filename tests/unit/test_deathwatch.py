@@ -106,6 +106,11 @@ def test_a_shell_that_was_always_the_same_is_no_tombstone() -> None:
     assert first(watch(), (answer(n, payload="<div id=app>") for n in range(500))) is None
 
 
+def test_what_has_not_changed_is_no_tombstone() -> None:
+    """A later round's "not modified" has no body, and the same digest everywhere."""
+    assert first(lived(), [answer(n, status=304, payload="nothing") for n in range(100, 160)]) is None
+
+
 def test_what_never_answered_well_cannot_die() -> None:
     assert first(watch(), (answer(n, Sign.FORBIDDEN, status=403) for n in range(500))) is None
 

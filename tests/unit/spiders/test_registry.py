@@ -40,6 +40,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
         monkeypatch.setattr(registry, "entry_points", entry_points)
 
     registry._load.cache_clear()
+    monkeypatch.setattr(registry, "_adopted", {})  # what other tests adopted
     monkeypatch.setitem(sys.modules, "plugged", sys.modules[__name__])
     yield installed
     registry._load.cache_clear()
