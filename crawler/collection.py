@@ -2,7 +2,7 @@
 
     DIR/
       collection.json          what this is: format version, id, seed, platform
-      lock                     held with flock by the one run that may write
+      lock                     held with flock by the one run that may write (push.lock and others: one job each)
       frontier.sqlite          every known fetch and where it stands
       warcs/NAME.warc.gz       sealed segments; NAME.warc.gz.open while being written
       indexes/NAME.cdxj        one sorted CDXJ file a segment
@@ -18,6 +18,8 @@
       manifest.jsonl           one hash-chained line a sealed segment
       evidence/                signed statements of all this, and time-stamps of the manifest's head
       dataset.sqlite           what the WARCs say, as tables; made anew from them at any time (dataset.lock: by one run)
+      copies.sqlite            which copy of what is where, and what proved it
+      encrypted/               segments as they leave, where copies are encrypted
       replay/                  replay index and list of pages; made anew from the WARCs at any time
       report.html              what is held and what is not, for people
       spool/                   big bodies on their way into a record; swept at every start
