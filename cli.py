@@ -5,10 +5,11 @@ Commands are imported only when they run, so that ``archive --help`` stays as qu
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 import traceback
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -50,6 +51,9 @@ COMMANDS = {
     "doctor": ("doctor", "Check this installation, or a spider."),
     "completion": ("completion", "Print the shell completion script."),
 }
+
+#: Errors by which the system says that this user may not, or that the disk is write-protected.
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
@@ -114,12 +118,21 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+    except OSError as e:
+        if e.errno not in _FORBIDDEN:
+            _fault()
+        _say(f"{e.filename or 'a file'} cannot be read or written: {e.strerror}.")
+        sys.exit(2)
     except Exception:  # noqa: BLE001 - the last door
-        # A fault of ours: the whole story for a report, then the one line a person needs.
-        traceback.print_exc()
-        _say("this is a fault in Outlast, not in what you typed; what was captured is safe, and the story is above.")
-        sys.exit(1)
+        _fault()
     sys.exit(result if isinstance(result, int) else 0)
+
+
+def _fault() -> NoReturn:
+    """End for a fault of ours: the whole story for a report, then the one line a person needs."""
+    traceback.print_exc()
+    _say("this is a fault in Outlast, not in what you typed; what was captured is safe, and the story is above.")
+    sys.exit(1)
 
 
 def _say(message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from cli import COMMANDS
+from cli import COMMANDS, main
 from cli import archive as cli
 from tests.acceptance.support import ROOT, environment
 
@@ -45,6 +46,22 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     )
     loaded = set(done.stdout.rsplit("LOADED", 1)[1].split())
     assert not loaded & HEAVY
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.EACCES, 2), (errno.EROFS, 2), (errno.EBADF, 1)])
+def test_what_this_user_may_not_is_no_fault_of_ours(
+    number: int, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(**_: object) -> None:
+        raise OSError(number, "Refused", "somewhere/lock")
+
+    monkeypatch.setattr(cli, "main", refused)
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    told = capsys.readouterr().err
+    assert ended.value.code == code
+    assert ("Traceback" in told) == (code == 1)
+    assert "somewhere/lock" in told
 
 
 def leaves(command: click.Command, words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
