@@ -70,7 +70,7 @@ def show(collection: Collection, console: Console, asked: Config, typed: frozens
         now = clock.now()
         spider = get(collection.marker.platform, collection.spider_file)
         plan = planned(frontier, spider, goal_of(config, now), now, standing(collection.root).lanes)
-        for line in lines(plan, config.tz):
+        for line in lines(plan, config.tz) or ["Nothing is left to be fetched."]:
             console.result(line)
         if config.deadline and plan.goal.deadline is None:
             console.result(f"The deadline, {config.deadline}, is over.")
