@@ -36,7 +36,6 @@ def status(directory: str, by_day: bool, dashboard: str | None, **options: Any) 
     from crawler.collection import Collection  # noqa: PLC0415 - not for --help
     from crawler.frontier.engines import to_read  # noqa: PLC0415
     from crawler.reading.page.snapshot import held  # noqa: PLC0415
-    from crawler.vigil import META, standing  # noqa: PLC0415
 
     console = console_from(options)
     collection = Collection.open(Path(directory))
@@ -46,7 +45,6 @@ def status(directory: str, by_day: bool, dashboard: str | None, **options: Any) 
             show_days(frontier, (), console)
         stats, swept = frontier.stats(), frontier.sweeps()
         facts = held(collection, frontier, stats, swept)
-        facts["dead"] = standing(frontier.meta_get(META))
         _show(facts, frontier, stats, swept, console)
     finally:
         frontier.close()

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from crawler import vigil
 from crawler.collection import OPEN_SUFFIX, class_of
 from crawler.control import standing
 from crawler.coverage import coverage_facts
@@ -50,6 +51,7 @@ def held(collection: Collection, frontier: FrontierReader, stats: Stats, swept: 
         "leased": stats.leased, "parked": stats.parked, "failed": stats.failed, "excluded": stats.excluded,
         "reasons": stats.reasons, "lanes": stats.lanes, "segments": [path.name for path in sealed],
         "segment_bytes": _size(sealed), "sweeps": sweep_facts(swept), "orders": asdict(standing(collection.root)),
+        "dead": vigil.standing(frontier.meta_get(vigil.META)),
     }  # fmt: skip
 
 
