@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from crawler import clock
-from crawler.deaths import events, record, struck
+from crawler.deaths import record, struck
 from crawler.deathwatch import Case, Control, End, Part, Sign, Stage, Watch, key_of, shows
-from crawler.model import PROBE_LANE, Leased, Note, Seen, Settlement, Standing, State
+from crawler.model import PROBE_LANE, Leased, Note, Seen, Settlement, State
 from crawler.url import origin
 
 if TYPE_CHECKING:
@@ -60,8 +60,6 @@ class Vigil:
         self._drop = drop
         self._watch = Watch(frontier.fetch_of, self._remembered, self._remember)
         self._cases: list[Case] = []
-        #: (host, lane, payload) that say 404 with another status.
-        self._soft: set[tuple[str, str, str]] = set()
         self._struck: frozenset[str] = frozenset()
         self._asked: dict[int, Case] = {}
         #: When anything last answered well, or the run began.
@@ -73,7 +71,6 @@ class Vigil:
         for case in self._cases:
             case.asked, case.due = None, 0.0
         self._struck = struck(self._root).records
-        self._soft = {(e["origin"], e["lane"], e["payload"]) for e in events(self._root) if e["event"] == "soft 404"}
         self._lived = clock.now()
 
     # What comes in
@@ -83,7 +80,7 @@ class Vigil:
         seen = told.seen
         if seen is None or seen.lane == PROBE_LANE:
             return told
-        place, key = origin(seen.url), key_of(told)
+        place = origin(seen.url)
         is_home = self._watches(seen)
         if (told.record_id and told.record_id in self._struck) or (is_home and self._is_of_the_dead(told)):
             return _untried(told, clock.now() + 4 * self._probe_every)
@@ -93,8 +90,6 @@ class Vigil:
         if case is not None and case.stage is Stage.DEAD and shows(told, case.key):
             self._write("withheld", case, [told])
             return _untried(told, 0.0)
-        if key is not None and (place, seen.lane, key.mark) in self._soft:
-            return _missing(told)
         self._hear(told, case)
         return told
 
@@ -229,7 +224,7 @@ class Vigil:
                 log.info("%s: what it answered before says neither life nor death now; going on", case.part)
             case End.SOFT_404:
                 self._watch.acquit(case.part, case.key)
-                self._take_for_missing(case)
+                self._tell_of_soft_404(case)
 
     def _bury(self, case: Case) -> None:
         within = [one for one in self._cases if one is not case and case.part.holds(*one.part)]
@@ -246,13 +241,13 @@ class Vigil:
         )  # fmt: skip
         self._frontier.tell(Note(text=f"{case.part} died: {case.key}", url=case.controls[0].fetch.url))
 
-    def _take_for_missing(self, case: Case) -> None:
+    def _tell_of_soft_404(self, case: Case) -> None:
         if not self._is_text(case.part.lane):
             return  # a picture that stands for many
-        self._soft.add((*case.part, case.key.mark))
         self._write("soft 404", case, case.run)
-        self._frontier.take_back(case.run)
-        self._tell("soft 404", case, f"{case.part} answers 200 where nothing is; that is taken for missing")
+        text = f"{case.part} answers 200 where nothing is; such pages count as captured"
+        self._tell("soft 404", case, text)
+        self._frontier.tell(Note(text=text, url=case.run[0].seen.url if case.run and case.run[0].seen else ""))
 
     def _tell(self, event: str, case: Case, text: str) -> None:
         log.warning("%s", text)
@@ -287,15 +282,6 @@ def _untried(told: Settlement, not_before: float) -> Settlement:
     return replace(
         told, state=State.QUEUED, reason="dead", not_before=not_before, coverage=(), claims=(), notes=(), gate=None,
         outlinks=() if moved else told.outlinks, is_original=False, untried=True,
-    )  # fmt: skip
-
-
-def _missing(told: Settlement) -> Settlement:
-    if told.state is not State.DONE:
-        return told
-    return replace(
-        told, reason="soft 404", is_original=False,
-        coverage=tuple(replace(one, standing=Standing.MISSING, reason="soft 404") for one in told.coverage),
     )  # fmt: skip
 
 
