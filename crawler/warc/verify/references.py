@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,7 @@ class References:
     def __init__(self, path: Path | None = None) -> None:
         # An empty name is SQLite's own temporary file. No journal: what a crash leaves of this is of no use.
         self._db = sqlite3.connect(path or "", isolation_level=None)
+        weakref.finalize(self, self._db.close)
         self._db.executescript(f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; {_SCHEMA} BEGIN;")
         self._records: list[tuple[bytes, int, bytes | None, bytes | None, str, int]] = []
         self._concurrent: list[tuple[bytes, bytes, str, int, str]] = []

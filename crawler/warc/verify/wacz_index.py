@@ -9,6 +9,7 @@ import gzip
 import json
 import re
 import sqlite3
+import weakref
 from typing import TYPE_CHECKING, Any, Self
 
 from crawler.warc.verify import digests
@@ -57,6 +58,7 @@ class WaczIndex:
     def __init__(self, name: str) -> None:
         self._name = name
         self._db = sqlite3.connect("", isolation_level=None)
+        weakref.finalize(self, self._db.close)
         self._db.executescript(f"PRAGMA journal_mode = OFF; {_SCHEMA} BEGIN;")
 
     def __enter__(self) -> Self:
