@@ -78,7 +78,7 @@ class Vigil:
     def sift(self, told: Settlement) -> Settlement:
         """Return a settlement as it is to be committed: what a dead host says settles nothing."""
         seen = told.seen
-        if seen is None or seen.lane == PROBE_LANE:
+        if seen is None or seen.lane == PROBE_LANE or not self._probe_every:
             return told
         place = origin(seen.url)
         is_home = self._watches(seen)
