@@ -123,7 +123,8 @@ def settled(directory: Path) -> dict[tuple[str, str], tuple[str, int]]:
 def doubles(directory: Path) -> Counter[tuple[str, str]]:
     """Return fetches with more than one settled capture in the WARCs; there must be none."""
     counts = Counter(
-        (one.method, one.url)
+        # A POST read is told by its body as well.
+        (one.method, one.url if one.method == "GET" else f"{one.url} {one.request_digest}")
         for one in held(directory)
         if one.response_type and "-attempts." not in one.segment and "-probe-" not in one.segment and not one.truncated
     )
