@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from crawler import clock
@@ -14,9 +15,58 @@ from crawler.errors import OutlastError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from crawler.collection import Collection
     from crawler.frontier.present import Present
 
 log = logging.getLogger("outlast.fleet")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One node of a fleet, and what it has brought. Times are seconds since the epoch."""
+
+    node: int
+    #: The machine's, or what a volunteer is called; a stranger may have chosen it.
+    name: str
+    #: ``machine``, or ``volunteer``.
+    kind: str
+    #: Of a volunteer: 0 where what it brings is sampled.
+    trust: int
+    joined: float
+    heard: float
+    #: It takes part now.
+    is_present: bool
+    is_revoked: bool
+    #: What it settled: of a volunteer only what is proven at a destination. Bytes are those on the wire.
+    captures: int
+    attempts: int
+    bytes: int
+    #: What it is to fetch, and what it has fetched that is not proven yet.
+    leased: int
+    held: int
+    #: Segments that a volunteer brought: waiting for their proof, proven (with their bytes), refused.
+    sent: int
+    proven: int
+    proven_bytes: int
+    refused: int
+    #: Captures of it that were asked for again: not yet, with the same answer, with another, in vain.
+    asked: int
+    agrees: int
+    differs: int
+    unchecked: int
+
+
+def members(collection: Collection) -> list[Member]:
+    """Return the nodes of the fleet that a collection is part of; none where it is part of none.
+
+    Raises DatabaseLost where the database cannot be reached.
+    """
+    if not collection.marker.frontier:
+        return []
+    from crawler.frontier.postgres.reader import PostgresReader  # noqa: PLC0415 - only fleets have psycopg
+
+    with closing(PostgresReader(collection.marker.frontier, collection.marker.id)) as reader:
+        return [Member(*row) for row in reader.members()]
 
 
 class Fleet:

@@ -72,6 +72,8 @@ class State(StrEnum):
 
     QUEUED = "queued"
     LEASED = "leased"
+    #: Durable with a volunteer, and not yet proven at a destination.
+    HELD = "held"
     DONE = "done"
     FAILED = "failed"
     PARKED = "parked"

@@ -27,6 +27,8 @@ class Stats:
 
     queued: int = 0
     leased: int = 0
+    #: Of what is leased: durable with a volunteer, and not yet proven at a destination.
+    held: int = 0
     done: int = 0
     failed: int = 0
     parked: int = 0

@@ -155,6 +155,7 @@ class FrontierReader:
         totals: dict[str, int] = dict(self._db.execute("SELECT name, n FROM total").fetchall())
         return Stats(
             **states,
+            held=totals.get("held", 0),
             blocked=self._db.execute(self._sql["blocked"], facts).fetchone()[0],
             captures=totals.get("captures", 0),
             attempts=totals.get("attempts", 0),

@@ -3,6 +3,9 @@
 queued ──lease──► leased ──commit──► done | failed | parked | excluded
    ▲                 │
    └── attempt, release, reap ──┘          parked | failed ──requeue──► queued
+
+With a volunteer: leased ──hold──► held ──proven at a destination──► done;
+                                   held ──refused, or not proven in time──► queued
 """
 
 from __future__ import annotations
@@ -11,7 +14,8 @@ from crawler.model import State
 
 MOVES: dict[State, frozenset[State]] = {
     State.QUEUED: frozenset({State.LEASED, State.EXCLUDED}),
-    State.LEASED: frozenset({State.QUEUED, State.DONE, State.FAILED, State.PARKED, State.EXCLUDED}),
+    State.LEASED: frozenset({State.QUEUED, State.HELD, State.DONE, State.FAILED, State.PARKED, State.EXCLUDED}),
+    State.HELD: frozenset({State.QUEUED, State.DONE, State.FAILED, State.PARKED, State.EXCLUDED}),
     State.DONE: frozenset({State.QUEUED}),
     State.FAILED: frozenset({State.QUEUED}),
     State.PARKED: frozenset({State.QUEUED}),

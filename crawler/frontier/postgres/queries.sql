@@ -209,3 +209,24 @@ SELECT id, seen FROM node WHERE expires >= :now ORDER BY id;
 -- name: frozen
 -- Origins that are left alone now.
 SELECT name, frozen_until FROM origin WHERE frozen_until > :now;
+
+-- name: members
+-- Who takes part, or did, and what each has brought.
+SELECT n.id, CASE WHEN n.label > '' THEN n.label ELSE n.machine END, n.kind, n.trust, n.joined, n.seen,
+    n.expires >= extract(epoch FROM clock_timestamp()), n.revoked > 0,
+    coalesce(t.captures, 0), coalesce(t.attempts, 0), coalesce(t.bytes, 0), coalesce(l.leased, 0), coalesce(t.held, 0),
+    coalesce(b.sent, 0), coalesce(b.proven, 0), coalesce(b.proven_bytes, 0), coalesce(b.refused, 0),
+    coalesce(w.asked, 0), coalesce(w.agrees, 0), coalesce(w.differs, 0), coalesce(w.unchecked, 0)
+FROM node n
+LEFT JOIN (SELECT node, sum(n) FILTER (WHERE name = 'captures')::BIGINT AS captures,
+    sum(n) FILTER (WHERE name = 'attempts')::BIGINT AS attempts, sum(n) FILTER (WHERE name = 'bytes')::BIGINT AS bytes,
+    sum(n) FILTER (WHERE name = 'held')::BIGINT AS held FROM total_of GROUP BY node) t ON t.node = n.id
+LEFT JOIN (SELECT h.node, count(*) AS leased FROM fetch f JOIN holder h ON h.worker = f.worker WHERE f.state = 'leased'
+    GROUP BY h.node) l ON l.node = n.id
+LEFT JOIN (SELECT node, count(*) FILTER (WHERE state = 'sent') AS sent, count(*) FILTER (WHERE state = 'proven') AS proven,
+    sum(bytes) FILTER (WHERE state = 'proven')::BIGINT AS proven_bytes, count(*) FILTER (WHERE state = 'refused') AS refused
+    FROM brought GROUP BY node) b ON b.node = n.id
+LEFT JOIN (SELECT node, count(*) FILTER (WHERE state = 'asked') AS asked, count(*) FILTER (WHERE state = 'agrees') AS agrees,
+    count(*) FILTER (WHERE state = 'differs') AS differs, count(*) FILTER (WHERE state = 'unchecked') AS unchecked
+    FROM witness GROUP BY node) w ON w.node = n.id
+ORDER BY n.id;

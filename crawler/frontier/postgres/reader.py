@@ -64,3 +64,9 @@ class PostgresReader(FrontierReader):
     def surplus(self) -> list[tuple[str, str, int, str | None, int | None]]:
         """Return the captures that settled nothing: URL, segment, offset; segment and offset of what settled it."""
         return self._db.execute(self._sql["surplus_all"]).fetchall()  # type: ignore[no-any-return]
+
+    def members(self) -> list[tuple[Any, ...]]:
+        """Return the nodes, as ``fleet.Member`` has them; none of a crawl that no newer Outlast has opened yet."""
+        if self._db.execute("SELECT to_regclass('brought')").fetchall()[0][0] is None:
+            return []
+        return self._db.execute(self._sql["members"]).fetchall()  # type: ignore[no-any-return]

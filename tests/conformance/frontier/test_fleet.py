@@ -6,13 +6,16 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
 from crawler.errors import Locked, UsageError
+from crawler.fleet import Member
 from crawler.frontier.postgres.attendance import Attendance
 from crawler.frontier.postgres.connection import checked, translated
 from crawler.frontier.postgres.engine import PostgresFrontier
+from crawler.frontier.postgres.reader import PostgresReader
 from crawler.frontier.present import share
 from crawler.model import Fetch
 from tests.conformance.frontier import database
@@ -43,6 +46,21 @@ def test_nodes_get_each_fetch_once(nodes: tuple[PostgresFrontier, PostgresFronti
     assert len({leased.id for leased in got}) == 9
     assert (one.stats().leased, two.stats().leased) == (9, 9)
     assert (one.reset_leases(), two.release("n2-w1")) == (4, 5)
+
+
+def test_who_brought_what_is_told(nodes: tuple[PostgresFrontier, PostgresFrontier], address: str) -> None:
+    one, two = nodes
+    one.offer([fetch(str(n)) for n in range(6)])
+    first, *_ = lease(one, 2, worker="n1-w1")
+    lease(two, 3, worker="n2-w1")
+    settle(one, told(first, location=at(0, "one"), size=70))
+    attendance = Attendance(address, two.node, 30)
+    attendance.say()
+    with closing(PostgresReader(address)) as reader:
+        told_of = [Member(*row) for row in reader.members()]
+    attendance.leave()
+    figures = [(one.kind, one.captures, one.bytes, one.leased, one.held, one.is_present) for one in told_of]
+    assert figures == [("machine", 1, 70, 1, 0, False), ("machine", 0, 0, 3, 0, True)]
 
 
 def test_who_was_silent_settles_nothing_and_what_it_wrote_is_told(
