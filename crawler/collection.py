@@ -246,6 +246,16 @@ class Collection:
         stamp = datetime.now(UTC).strftime("%Y%m%d%H%M%S")
         return f"OUTLAST-{self.name}-{stamp}-{serial:05d}-{worker}-{segment_class.value}.warc.gz"
 
+    def set_aside(self, segment: str, folder: str) -> None:
+        """Move a segment and its index to a folder; the segment last, as it is what the next run would look for."""
+        (aside := self.root / folder).mkdir(exist_ok=True)
+        for path in (self.indexes / f"{segment.removesuffix('.warc.gz')}.cdxj", self.warcs / segment):
+            if path.exists():
+                path.rename(aside / path.name)
+                sync_directory(path.parent)
+        sync_directory(aside)
+        sync_directory(self.root)
+
     def open_segments(self) -> list[Path]:
         """Return the segments still being written, or left so by a crash, oldest first."""
         return sorted(self.warcs.glob(f"*.warc.gz{OPEN_SUFFIX}"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from crawler.collection import salvaged_name, sync_directory
+from crawler.collection import salvaged_name
 from crawler.failpoint import failpoint
 from crawler.frontier.engines import to_write
 from crawler.warc import manifest
@@ -50,7 +50,7 @@ def repair(collection: Collection, entry: manifest.Entry) -> tuple[Salvaged | No
         failpoint("repair.sealed")
     lost = _forget(collection, entry.segment)
     failpoint("repair.forgotten")
-    _set_aside(collection, entry.segment)
+    collection.set_aside(entry.segment, "damaged")
     return made, lost
 
 
@@ -62,19 +62,6 @@ def _forget(collection: Collection, segment: str) -> int:
         return frontier.lose(segment)
     finally:
         frontier.close()
-
-
-def _set_aside(collection: Collection, segment: str) -> None:
-    """Move a segment and its index to ``damaged/``; the segment last, as it is what the next run would look for."""
-    folder = collection.root / "damaged"
-    folder.mkdir(exist_ok=True)
-    index = collection.indexes / f"{segment.removesuffix('.warc.gz')}.cdxj"
-    for path in (index, collection.warcs / segment):
-        if path.exists():
-            path.rename(folder / path.name)
-            sync_directory(path.parent)
-    sync_directory(folder)
-    sync_directory(collection.root)
 
 
 def _sha256(path: Path) -> str:

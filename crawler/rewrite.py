@@ -151,7 +151,7 @@ def _carry_out(
             _relocate(collection, path, collection.warcs / new)
             forget(name)
             failpoint("rewrite.relocated")
-            _set_aside(collection, name)
+            collection.set_aside(name, FOLDER)
             say(f"{name}: rewritten as {new}")
         made.segments[name] = new
     withheld.add("rewritten", of=plan.sequence, segments=tuple(plan.told["names"].values()))
@@ -281,16 +281,3 @@ def _relocate(collection: Collection, old: Path, new: Path) -> None:
     places = {record.offset: now[record.id] for record in Records(old) if record.id in now}
     with closing(SqliteFrontier(collection.frontier)) as frontier:
         frontier.relocate(old.name, new.name, new.stat().st_size, places)
-
-
-def _set_aside(collection: Collection, segment: str) -> None:
-    """Move a segment and its index out of the way; the segment last, as it is what the next run would look for."""
-    folder = collection.root / FOLDER
-    folder.mkdir(exist_ok=True)
-    index = collection.indexes / f"{segment.removesuffix('.warc.gz')}.cdxj"
-    for path in (index, collection.warcs / segment):
-        if path.exists():
-            path.rename(folder / path.name)
-            sync_directory(path.parent)
-    sync_directory(folder)
-    sync_directory(collection.root)

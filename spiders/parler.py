@@ -26,7 +26,7 @@ from spiders import parler_items as items
 from spiders.base import Evidence, PlatformSpider, Probe, Territory, Yield
 from spiders.counter import Answer, Goal, Search
 from spiders.html import absolute, page, style
-from spiders.parler_pages import MAX_PAGE, post_page, profile_page
+from spiders.parler_pages import post_page, profile_page
 from spiders.parler_places import (
     API,
     DOCUMENTS,
@@ -40,6 +40,7 @@ from spiders.parler_places import (
     place_of,
     variants,
 )
+from spiders.tree import MAX_PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -11,12 +11,15 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from selectolax.lexbor import LexborHTMLParser
+from spiders.tree import attribute as _attribute
+from spiders.tree import outermost as _outermost
+from spiders.tree import text as _text
+from spiders.tree import tree as _tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from selectolax.lexbor import LexborNode
+    from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 HEX = r"[0-9a-f]{32}"
 USERNAME = r"(?!\.{1,2}(?:/|$))[0-9A-Za-z._\-]{1,100}"
@@ -26,11 +29,6 @@ BADGES = (
     "real name", "early",
 )  # fmt: skip
 
-#: Characters of a page to be made into a tree, and the steps that may take: see ``_tree``.
-MAX_PAGE, MAX_STEPS = 8 << 20, 2_000_000_000
-#: Elements that a parser opens again wherever they were left open, and of which nothing here is read.
-_FORMATTING = re.compile(r"<(/?)(?=[bisu][\s>/]|(?:big|code|em|font|nobr|small|strike|strong|tt)[\s>/])", re.IGNORECASE)
-_BLANKS, _SPACES = re.compile(r"[ \t\r\n\f]+"), re.compile(r" {2,}")
 _PROFILE = re.compile(rf"^(?:https?://parler\.com)?/profile/({USERNAME})(?:/posts)?/?$")
 _POST_PATH = re.compile(rf"/post/({HEX})$")
 _TITLE = re.compile(rf"^\s*@({USERNAME})(?:\s+-\s|\s*$)")
@@ -142,11 +140,6 @@ class ProfilePage:
     banner: str = ""
     badges: tuple[str, ...] = ()
     cards: tuple[Shown, ...] = ()
-
-
-def _outermost(selector: str) -> str:
-    """Return a selector for what is not inside another of its kind: what is nested a thousandfold is read once."""
-    return f"{selector}:not({selector} *)"
 
 
 _BLOCKS = _outermost(".media-container--wrapper [class*='--container']")
@@ -304,24 +297,6 @@ def _first(node: LexborNode | None, selector: str) -> LexborNode | None:
     return node.css_first(selector) if node is not None else None
 
 
-def _attribute(node: LexborNode | None, name: str) -> str:
-    return (node.attributes.get(name) or "").strip() if node is not None and node.is_element_node else ""
-
-
-def _tree(html: str) -> LexborHTMLParser:
-    """Return the tree of a page; an empty one where it would be monstrous.
-
-    A parser opens every formatting element that was left open again in every block (HTML standard, "adoption agency
-    algorithm"): a few KiB of them make a tree of a GiB. So they are renamed to what nobody knows, and only nest. Deep
-    nesting costs the square of its depth, here and in the parser: each tag but a bare span may look up through all
-    that are open.
-    """
-    tags = html.count("<")
-    if len(html) > MAX_PAGE or (tags - html.count("</")) * (tags - html.count("<span>")) > MAX_STEPS:
-        return LexborHTMLParser("")
-    return LexborHTMLParser(_FORMATTING.sub(r"<\1x-", html))
-
-
 def _meta(tree: LexborHTMLParser, name: str) -> str:
     return _attribute(tree.css_first(f"meta[property='{name}'], meta[name='{name}']"), "content")
 
@@ -334,18 +309,3 @@ def _username(text: str) -> str:
 def _count(node: LexborNode | None) -> str:
     """Return a count as the page writes it ("1.2k"); never long."""
     return _text(node)[:32]
-
-
-def _text(node: LexborNode | None) -> str:
-    """Return what a reader sees: white space collapsed as a browser does, one line per ``<br>``."""
-    if node is None or (first := node.child) is None:
-        return ""
-    if first.next is None and first.tag == "-text":
-        return _BLANKS.sub(" ", first.text_content or "").strip()
-    parts = []
-    for part in node.traverse(include_text=True):
-        if part.tag == "br":
-            parts.append("\n")
-        elif part.tag == "-text":
-            parts.append(_BLANKS.sub(" ", part.text_content or ""))
-    return "\n".join(_SPACES.sub(" ", line).strip() for line in "".join(parts).split("\n"))

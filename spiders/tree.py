@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 #: Characters of a page to be made into a tree, and the steps that may take.
 MAX_PAGE, MAX_STEPS = 8 << 20, 2_000_000_000
 #: Elements that a parser opens again wherever they were left open, and of which nothing here is read.
-_FORMATTING = re.compile(r"<(/?)(?=(?:b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)[\s>/])", re.IGNORECASE)
+_FORMATTING = re.compile(r"<(/?)(?=[bisu][\s>/]|(?:big|code|em|font|nobr|small|strike|strong|tt)[\s>/])", re.IGNORECASE)
 _BLANKS, _SPACES = re.compile(r"[ \t\r\n\f]+"), re.compile(r" {2,}")
 
 
@@ -43,8 +43,10 @@ def attribute(node: LexborNode | None, name: str) -> str:
 
 def text(node: LexborNode | None) -> str:
     """Return what a reader sees: white space collapsed as a browser does, one line per ``<br>``."""
-    if node is None:
+    if node is None or (first := node.child) is None:
         return ""
+    if first.next is None and first.tag == "-text":
+        return _BLANKS.sub(" ", first.text_content or "").strip()
     parts = []
     for part in node.traverse(include_text=True):
         if part.tag == "br":

@@ -15,8 +15,9 @@ from spiders.feeds import MAX_JSON, entries
 from spiders.generic import GenericSpider
 from spiders.html import MAX_URLS_LENGTH, page, style
 from spiders.parler_items import clock
-from spiders.parler_pages import _tree, post_page, profile_page
+from spiders.parler_pages import post_page, profile_page
 from spiders.testing import NOON, answer
+from spiders.tree import tree
 
 #: CPU seconds; all of these take a tenth of it, and took minutes or gigabytes.
 ENOUGH = 10.0
@@ -50,12 +51,12 @@ def test_what_is_nested_in_its_own_kind_is_read_once(text: str) -> None:
 @pytest.mark.parametrize("closed", ["</b>", "<!-- </b> -->", "</i>", "<object></b></object>"])
 def test_formatting_left_open_does_not_grow_the_tree(closed: str) -> None:
     text = closed * 1500 + "".join(f"<p><b id={number}>" for number in range(1500))
-    assert len(_tree(text).css("*")) < 8000
+    assert len(tree(text).css("*")) < 8000
 
 
 def test_a_page_deeper_than_any_page_is_no_page() -> None:
-    assert len(_tree("<div>" * 100_000).css("div")) == 0
-    assert len(_tree("<div></div>" * 20_000).css("div")) == 20_000
+    assert len(tree("<div>" * 100_000).css("div")) == 0
+    assert len(tree("<div></div>" * 20_000).css("div")) == 20_000
 
 
 @pytest.mark.parametrize("piece", ["http://[ ,", "a\tb,", ",,,,x "])
