@@ -19,7 +19,7 @@ from isal import isal_zlib
 
 from crawler.collection import class_of, sync_directory
 from crawler.failpoint import failpoint
-from crawler.frontier.sqlite import SqliteFrontier
+from crawler.frontier.engines import to_write
 from crawler.warc import manifest
 from crawler.warc.lookup import every
 from crawler.warc.reader import Records, Torn, read_at
@@ -275,9 +275,9 @@ def _copy(source: IO[bytes], record: RawRecord, out: IO[bytes]) -> None:
 
 def _relocate(collection: Collection, old: Path, new: Path) -> None:
     """Tell the frontier where everything is now."""
-    if not collection.frontier.is_file():
+    if not collection.marker.frontier and not collection.frontier.is_file():
         return
     now = {record.id: (record.offset, record.length) for record in Records(new)}
     places = {record.offset: now[record.id] for record in Records(old) if record.id in now}
-    with closing(SqliteFrontier(collection.frontier)) as frontier:
+    with closing(to_write(collection)) as frontier:
         frontier.relocate(old.name, new.name, new.stat().st_size, places)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import threading
 import time
 from dataclasses import dataclass
@@ -15,9 +16,11 @@ from typing import TYPE_CHECKING
 
 from crawler import deaths
 from crawler.cold.encrypt import SUFFIX, encrypt, recipients
+from crawler.errors import DatabaseLost
 from crawler.evidence.canonical import canonical, write
 from crawler.evidence.holdings import coverage
 from crawler.frontier import checkpoint
+from crawler.frontier.engines import at_hand
 from crawler.model import SegmentClass
 from crawler.warc import manifest
 from crawler.warc.seal import PART_BYTES
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 
     from crawler.cold.destination import Destination
     from crawler.collection import Collection
+
+log = logging.getLogger("outlast.push")
 
 _PIECE = 1 << 20
 #: Seconds between notes of the work that is left while a crawl runs: there may be millions.
@@ -146,13 +151,22 @@ class Catalogue:
         """Write down the work that is left and what is held: now and then while a crawl runs, and at its end."""
         is_over = not self._collection.is_locked()
         is_due = time.monotonic() - self._noted > NOTE_EVERY or (is_over and not self._is_final)
-        if not is_due or not self._collection.frontier.is_file():
+        if not is_due:
             return
         self._noted, self._is_final = time.monotonic(), is_over
-        checkpoint.write(self._collection.frontier, self._collection.checkpoint)
+        if (frontier := at_hand(self._collection)) is None:
+            return
+        try:
+            checkpoint.write(frontier, self._collection.checkpoint)
+            told = coverage(frontier)
+        except DatabaseLost as e:  # what is held goes all the same
+            log.warning("The work that is left was not noted: %s", e)
+            return
+        finally:
+            frontier.close()
         path = self._collection.root / "coverage.json"
         part = path.with_name(f"{path.name}.part")
-        part.write_text(json.dumps(coverage(self._collection), indent=1, sort_keys=True), "utf-8")
+        part.write_text(json.dumps(told, indent=1, sort_keys=True), "utf-8")
         part.replace(path)
 
     def path(self, thing: Object) -> Path:

@@ -87,7 +87,7 @@ def _collection(path: Path, console: Console) -> int:
             else:
                 console.say(f"{entry.segment}: salvaged before; the last record of the new segment names what was lost")
             console.say(f"{entry.segment}: kept as it is in {collection.root / 'damaged'}")
-        if broken and collection.frontier.is_file():
+        if broken and (collection.marker.frontier or collection.frontier.is_file()):
             settle_held(collection)
     if not broken:
         console.result(f"{path}: nothing is damaged")

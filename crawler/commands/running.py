@@ -148,7 +148,7 @@ def _adopt(order: Order, collection: Collection, console: Console) -> None:
     file = order.spider or collection.spider_file
     if file is None:
         return
-    had_one = collection.marker.spiders or collection.root.joinpath("frontier.sqlite").exists()
+    had_one = collection.marker.spiders or collection.marker.frontier or collection.frontier.exists()
     if collection.add_spider(file, adopt(file).name) and had_one and not order.reparse:
         console.say(f"{file.name} is not what read this site before; --reparse reads what is held with it, too.")
 
@@ -250,9 +250,6 @@ def _frontier(collection: Collection, order: Order, config: Config) -> SqliteFro
                 f"The fleet of that database crawls {theirs}, not {ours}; another crawl in the same "
                 "database has schema=NAME in its address."
             )
-        if order.again:
-            frontier.close()
-            raise UsageError("--again is not for a fleet: merge what its machines have, and crawl that again.")
     return frontier
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from crawler.commands.console import common, console_from
-from crawler.errors import Damaged, NoCollection, NotACollection, UsageError
+from crawler.errors import Damaged, DatabaseLost, NoCollection, NotACollection, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from crawler.warc.verify import Finding
 
 #: What people want to hear although nothing is wrong: by whom it is signed, and when.
-_WORTH_SAYING = frozenset({"S009-key-not-given", "S012-holds", "S013-authority", "P004-shown", "C011-withheld"})
+_WORTH_SAYING = frozenset(
+    {"S009-key-not-given", "S012-holds", "S013-authority", "P004-shown", "C011-withheld", "C012-no-frontier"}
+)
 
 EXIT = """
 \b
@@ -137,9 +140,9 @@ def _collection(path: Path, jobs: int, trust: _Trust) -> Iterator[Finding]:
     from crawler.cold.copies import elsewhere  # noqa: PLC0415
     from crawler.collection import Collection  # noqa: PLC0415
     from crawler.evidence import check  # noqa: PLC0415
-    from crawler.frontier.reader import FrontierReader  # noqa: PLC0415
+    from crawler.frontier.engines import to_read  # noqa: PLC0415
     from crawler.warc.verify.collection import verify_collection, verify_frontier  # noqa: PLC0415
-    from crawler.warc.verify.rules import finding  # noqa: PLC0415
+    from crawler.warc.verify.rules import finding, printable  # noqa: PLC0415
     from crawler.withheld import NAME, Withheld  # noqa: PLC0415
 
     try:
@@ -154,12 +157,14 @@ def _collection(path: Path, jobs: int, trust: _Trust) -> Iterator[Finding]:
         Withheld.load(collection)
     except Damaged as e:
         yield finding("C003-chain", NAME, 0, str(e))
-    if collection.frontier.is_file():
-        frontier = FrontierReader(collection.frontier)
+    if collection.marker.frontier or collection.frontier.is_file():
         try:
-            yield from verify_frontier(frontier.places(), collection.indexes)
-        finally:
-            frontier.close()
+            with closing(to_read(collection)) as frontier:
+                yield from verify_frontier(frontier.places(), collection.indexes)
+        except (DatabaseLost, UsageError) as e:
+            if not collection.marker.frontier:
+                raise
+            yield finding("C012-no-frontier", "collection.json", 0, printable(str(e)))
     yield from check.findings(collection, trust.keys, trust.roots)
 
 

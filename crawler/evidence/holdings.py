@@ -12,13 +12,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from crawler.frontier.reader import FrontierReader
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from crawler.collection import Collection
+    from crawler.frontier.reader import FrontierReader
 
 #: The time-stamps of the manifest's head, a line each.
 HEADS = "evidence/heads.jsonl"
@@ -81,29 +80,25 @@ def settle(collection: Collection) -> None:
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def coverage(collection: Collection) -> dict[str, Any] | None:
-    """Return what is held of what the platform has; None where the frontier is not here."""
-    if not collection.frontier.exists():
-        return None
-    with closing(FrontierReader(collection.frontier)) as frontier:
-        stats, digest, count = frontier.stats(), hashlib.sha256(), 0
-        for row in frontier.covered():
-            digest.update("\t".join(row).encode("utf-8", "surrogatepass") + b"\n")
-            count += 1
-        return {
-            "coverage": frontier.coverage(),
-            "claims": [
-                {"kind": one.kind, "counter": one.counter, "count": one.count, "url": one.url}
-                for one in frontier.claims()
-            ],
-            "fetches": {
-                "done": stats.done, "queued": stats.queued + stats.leased, "parked": stats.parked,
-                "failed": stats.failed, "excluded": stats.excluded,
-            },
-            "round": frontier.round,
-            # Kind, id, standing and reason of each thing, joined by tabs, a line each, in this order.
-            "things": {"count": count, "sha256": digest.hexdigest()},
-        }  # fmt: skip
+def coverage(frontier: FrontierReader) -> dict[str, Any]:
+    """Return what is held of what the platform has: by the whole fleet, where the frontier is one's."""
+    stats, digest, count = frontier.stats(), hashlib.sha256(), 0
+    for row in frontier.covered():
+        digest.update("\t".join(row).encode("utf-8", "surrogatepass") + b"\n")
+        count += 1
+    return {
+        "coverage": frontier.coverage(),
+        "claims": [
+            {"kind": one.kind, "counter": one.counter, "count": one.count, "url": one.url} for one in frontier.claims()
+        ],
+        "fetches": {
+            "done": stats.done, "queued": stats.queued + stats.leased, "parked": stats.parked,
+            "failed": stats.failed, "excluded": stats.excluded,
+        },
+        "round": frontier.round,
+        # Kind, id, standing and reason of each thing, joined by tabs, a line each, in this order.
+        "things": {"count": count, "sha256": digest.hexdigest()},
+    }  # fmt: skip
 
 
 def _named(collection: Collection) -> Iterator[tuple[Kind, Path]]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -24,6 +25,7 @@ from crawler.errors import Damaged, OutlastError, UsageError
 from crawler.evidence.canonical import canonical, write
 from crawler.evidence.holdings import File, coverage, files, settle
 from crawler.evidence.keys import holds, raw
+from crawler.frontier.engines import at_hand
 from crawler.provenance import outlast_version
 from crawler.warc import manifest
 
@@ -161,8 +163,9 @@ def sign(
     if last and _says_the_same(last, facts, raw(key.public_key())) and (last.timestamp or not stamp):
         return before[-1], last, False
     about = collection.evidence / f"coverage-{facts.number:05d}.json"
-    if (told := coverage(collection)) is not None:
-        write(about, canonical(told))
+    if (frontier := at_hand(collection)) is not None:
+        with closing(frontier):
+            write(about, canonical(coverage(frontier)))
         settle(collection)
         facts = replace(facts, files=files(collection))
     try:

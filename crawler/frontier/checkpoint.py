@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import filecmp
 import gzip
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from crawler.errors import Damaged
-from crawler.frontier.reader import FrontierReader
 from crawler.model import Fetch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from crawler.frontier.reader import FrontierReader
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Fetch).decode
@@ -27,7 +27,7 @@ _decode = msgspec.json.Decoder(Fetch).decode
 _LONGEST = 16 << 20
 
 
-def write(frontier: Path, path: Path) -> int:
+def write(frontier: FrontierReader, path: Path) -> int:
     """Write the fetches that are left of a frontier, which a crawl may be using; return how many.
 
     The same work makes the same bytes, and leaves the file untouched. It is whole or as it was.
@@ -35,11 +35,10 @@ def write(frontier: Path, path: Path) -> int:
     count = 0
     part = path.with_name(f"{path.name}.part")
     with (
-        closing(FrontierReader(frontier)) as reader,
         part.open("wb") as raw,
         gzip.GzipFile(fileobj=raw, mode="wb", filename="", compresslevel=6, mtime=0) as out,
     ):
-        for fetch in reader.left():
+        for fetch in frontier.left():
             out.write(_encode(fetch) + b"\n")
             count += 1
     if path.is_file() and filecmp.cmp(part, path, shallow=False):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from typing import TYPE_CHECKING
 
-from crawler.errors import UsageError
+from crawler.errors import DatabaseLost, UsageError
 from crawler.frontier.reader import FrontierReader
 from crawler.frontier.sqlite import SqliteFrontier
 
 if TYPE_CHECKING:
     from crawler.collection import Collection
+
+log = logging.getLogger("outlast.frontier")
 
 
 def to_write(collection: Collection) -> SqliteFrontier:
@@ -32,6 +35,20 @@ def to_read(collection: Collection) -> FrontierReader:
     from crawler.frontier.postgres.reader import PostgresReader  # noqa: PLC0415 - as above
 
     return PostgresReader(collection.marker.frontier, collection.marker.id)
+
+
+def at_hand(collection: Collection) -> FrontierReader | None:
+    """Open the frontier of a collection to read it, for what does without: None where it is not here.
+
+    That is a file which did not come with the rest, or a database that cannot be reached from this machine.
+    """
+    if not collection.marker.frontier:
+        return FrontierReader(collection.frontier) if collection.frontier.is_file() else None
+    try:
+        return to_read(collection)
+    except (DatabaseLost, UsageError) as e:
+        log.warning("Done without the frontier: %s", e)
+        return None
 
 
 def with_database() -> None:

@@ -81,9 +81,13 @@ class FrontierReader:
         """Close the file."""
         self._db.close()
 
+    def _rows(self, which: str, **facts: Any) -> Iterator[Any]:
+        """Yield what a statement finds, however much that is."""
+        yield from self._db.execute(self._sql[which], facts)
+
     def places(self) -> Iterator[tuple[str, int]]:
         """Yield segment and offset of the answer of each fetch that is done and has one, segment by segment."""
-        yield from self._db.execute(self._sql["places"])
+        yield from self._rows("places")
 
     @property
     def round(self) -> int:
@@ -287,7 +291,7 @@ class FrontierReader:
         """Return lists that a round read to their end, by what stands in a mark → a URL of theirs."""
         found: dict[bytes, str] = {}
         broken = set()
-        for work, state, status in self._db.execute(self._sql["asked"], {"round": number}):
+        for work, state, status in self._rows("asked", round=number):
             fetch = msgspec.msgpack.decode(work, type=Fetch)
             if fetch.callback in whole:
                 # What has not changed is not read, and so tells of nothing.
@@ -298,18 +302,17 @@ class FrontierReader:
         return {source: url for source, url in found.items() if source not in broken}
 
     def _told_of(self, which: str, **facts: Any) -> Iterator[Covered]:
-        rows = self._db.execute(self._sql[which], {"captured": RANK[Standing.CAPTURED], **facts})
-        for found, thing, rank, day, reason, url in rows:
+        for found, thing, rank, day, reason, url in self._rows(which, captured=RANK[Standing.CAPTURED], **facts):
             yield Covered(kind=found, id=thing, standing=STANDINGS[rank], day=day, reason=reason, url=url)
 
     def covered(self) -> Iterator[tuple[str, str, str, str]]:
         """Yield kind, id, standing and reason of everything that the platform is known to have, in order."""
-        for kind, thing, rank, reason in self._db.execute(self._sql["everything"]):
+        for kind, thing, rank, reason in self._rows("everything"):
             yield kind, thing, STANDINGS[rank].value, reason
 
     def left(self) -> Iterator[Fetch]:
         """Yield the work of this round that no sealed segment settles."""
-        for (work,) in self._db.execute(self._sql["left"], {"round": self.round}):
+        for (work,) in self._rows("left", round=self.round):
             yield msgspec.msgpack.decode(work, type=Fetch)
 
     def earlier(self, fingerprint: bytes) -> tuple[str, int] | None:
@@ -334,7 +337,7 @@ class FrontierReader:
 
     def numbers(self, kind: str) -> Iterator[int]:
         """Yield the ids of a kind that are numbers, in order."""
-        return (row[0] for row in self._db.execute(self._sql["numbers"], {"kind": kind}))
+        return (row[0] for row in self._rows("numbers", kind=kind))
 
     def days(self) -> dict[tuple[str, str], dict[str, int]]:
         """Return (kind, day) → standing → count; what has no day is under the empty one."""

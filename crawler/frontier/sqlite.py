@@ -100,16 +100,20 @@ class SqliteFrontier(FrontierReader):
     def open_round(self, number: int, recheck: Callable[[Fetch], bool] | None = None) -> None:
         """Begin a round. Origins are forgotten: their robots.txt is asked for anew."""
         with self._transaction():
-            self.meta_set("round", str(number))
-            self._db.execute("DELETE FROM origin")
-            self._db.execute("DELETE FROM reason")
-            self._buckets.clear()
-            self._origins.clear()
+            self._begin(number, is_recheck=recheck is not None)
             if recheck is not None:
-                self.meta_set("recheck", str(number))
                 self._offer(filter(recheck, self._answered(number)))
         self._sweeps.put_back(lambda lent: True)
         self._sweeps.forget()
+
+    def _begin(self, number: int, *, is_recheck: bool) -> None:
+        self.meta_set("round", str(number))
+        self._db.execute("DELETE FROM origin")
+        self._db.execute("DELETE FROM reason")
+        self._buckets.clear()
+        self._origins.clear()
+        if is_recheck:
+            self.meta_set("recheck", str(number))
 
     def _answered(self, before: int) -> Iterator[Fetch]:
         """Yield what was asked for and answered before a round, little by little."""
@@ -784,8 +788,10 @@ class SqliteFrontier(FrontierReader):
                 "SELECT sha256, offset FROM payload WHERE segment = :was", facts
             ).fetchall():
                 if at in places:
-                    moved = (facts["now"], places[at][0], digest)
-                    self._db.execute("UPDATE payload SET segment = ?, offset = ? WHERE sha256 = ?", moved)
+                    moved = (facts["now"], places[at][0], digest, facts["was"])
+                    self._db.execute(
+                        "UPDATE payload SET segment = ?, offset = ? WHERE sha256 = ? AND segment = ?", moved
+                    )
             self._db.execute("DELETE FROM payload WHERE segment = :was", facts)
             self._db.execute("DELETE FROM settled WHERE segment = :was", facts)
             self._db.execute(self._sql["stand_for"], facts)

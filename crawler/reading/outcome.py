@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from crawler.collection import class_of
 from crawler.coverage import holes
 from crawler.framing import parse_headers
-from crawler.frontier.reader import FrontierReader
+from crawler.frontier.engines import at_hand
 from crawler.model import SegmentClass
 from crawler.reading.figures import Timeline, second, shares, strip
 from crawler.reading.shelf import Shelf
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from crawler.collection import Collection
+    from crawler.frontier.reader import FrontierReader
     from crawler.model import Covered
 
 #: How coverage is stacked, best first.
@@ -111,10 +112,10 @@ def _name(status: int) -> str:
 
 def crawl(collection: Collection) -> dict[str, Any] | None:
     """Return where the crawl stands, by its frontier; None where that is not on this machine."""
-    if not collection.frontier.exists():
+    if (found := at_hand(collection)) is None:
         return None
     withheld = Withheld.load(collection)
-    with closing(FrontierReader(collection.frontier)) as frontier:
+    with closing(found) as frontier:
         stats = frontier.stats()
         covered = frontier.coverage()
         return {

@@ -25,10 +25,10 @@ def test_it_goes_there_and_back(tmp_path: Path) -> None:
     work = [fetch(number) for number in range(50)]
     frontier.offer(work)
     path = tmp_path / "checkpoint.jsonl.gz"
-    assert checkpoint.write(tmp_path / "frontier.sqlite", path) == 50
+    assert checkpoint.write(frontier, path) == 50
     assert list(checkpoint.read(path)) == work
     before = path.stat()
-    checkpoint.write(tmp_path / "frontier.sqlite", path)
+    checkpoint.write(frontier, path)
     assert path.stat().st_mtime_ns == before.st_mtime_ns
     frontier.close()
     other = SqliteFrontier(tmp_path / "other.sqlite")

@@ -21,7 +21,7 @@ from psycopg.types.string import StrBinaryDumper, StrDumper
 from crawler.errors import DatabaseLost, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -146,6 +146,20 @@ class Database:
             self._connection.cursor().executemany(translated(statement), facts)
         except psycopg.Error as e:
             raise DatabaseLost(f"The frontier's database failed: {_first_line(e)}") from e
+
+    def stream(self, statement: str, facts: Mapping[str, Any]) -> Iterator[Any]:
+        """Yield what a statement finds, row by row as it comes, on a connection of its own and however long that takes.
+
+        It sees what was committed when it began.
+        """
+        other = Database(self.address)
+        try:
+            other._connection.execute("SET statement_timeout = 0")
+            yield from other._connection.cursor().stream(translated(statement), facts or None)
+        except psycopg.Error as e:
+            raise DatabaseLost(f"The frontier's database failed: {_first_line(e)}") from e
+        finally:
+            other.close()
 
     def again(self) -> None:
         """Connect anew where the connection is broken."""

@@ -151,17 +151,24 @@ class PostgresFrontier(SqliteFrontier):
     def _has_column(self, table: str, column: str) -> bool:
         return True
 
+    def _rows(self, which: str, **facts: Any) -> Iterator[Any]:
+        return self._db.stream(self._sql[which], {"node": self.node, **facts})  # type: ignore[no-any-return]
+
     @steadily
     def open_round(self, number: int, recheck: Callable[[Fetch], bool] | None = None) -> None:
-        """Begin a round."""
+        """Begin a round, unless another node was first."""
         self.reset_leases()
-        super().open_round(number)
         self._round = None
-        if recheck is not None:
-            self.meta_set("recheck", str(number))
-            held = filter(recheck, self._answered(number))
+        with self._transaction():
+            if int(self._db.execute("SELECT value FROM meta WHERE key = 'round' FOR UPDATE").fetchone()[0]) >= number:
+                return
+            self._begin(number, is_recheck=recheck is not None)
+            self._round = None
+            self.meta_set("round_began", self._db.execute(self._sql["second"]).fetchone()[0])
+            held = filter(recheck, self._answered(number)) if recheck else iter(())
             while some := list(islice(held, _AT_ONCE)):
-                self.offer(some)
+                self._offer(some)
+        self._sweeps.forget()
 
     # Offer
 
@@ -334,8 +341,25 @@ class PostgresFrontier(SqliteFrontier):
     def commit_recovered(
         self, items: Sequence[tuple[Fetch, Settlement]], low_water: Mapping[str, int], *, now: float
     ) -> int:
-        """Settle what a segment holds, by fingerprint."""
-        return super().commit_recovered(items, low_water, now=now)
+        """Settle what a segment holds, by fingerprint: not what an earlier round asked for, which others have ended."""
+        began = self.meta_get("round_began") or ""
+        due: list[tuple[Fetch, Settlement]] = []
+        late: list[tuple[Fetch, Settlement]] = []
+        for fetch, told in items:
+            (late if told.date and told.date[: len(began)] < began else due).append((fetch, told))
+        if late:
+            with self._transaction():
+                for fetch, told in late:
+                    self._came_late(fetch, told)
+        return super().commit_recovered(due, low_water, now=now)
+
+    def _came_late(self, fetch: Fetch, told: Settlement) -> None:
+        facts = {"round": self.round, "fingerprint": fetch.fingerprint}
+        row = self._db.execute(self._sql["find_by_fingerprint"], facts).fetchone()
+        if row is not None:
+            self._twice(row[0], told)
+        elif told.location is not None:
+            self._groups.append((self._segment(told.location.segment), told.location.offset))
 
     @steadily
     def commit_reread(
@@ -474,6 +498,15 @@ class PostgresFrontier(SqliteFrontier):
             self._covered[kind, new.day or "", new.standing] += 1
 
     # Segments
+
+    def _segment(self, name: str) -> int:
+        if name not in self._segments:
+            self._db.execute(
+                "INSERT INTO segment (name, class, worker, node, state) VALUES (?, '', '', ?, 'open') "
+                "ON CONFLICT DO NOTHING",
+                (name, self.node),
+            )
+        return super()._segment(name)
 
     def add_segment(self, name: str, kind: SegmentClass, worker: str) -> None:
         """Register a segment that is about to be written."""

@@ -62,6 +62,15 @@ FROM unnest(:digests::BYTEA[], :records::TEXT[], :urls::TEXT[], :dates::TEXT[], 
     AS new (sha256, record_id, url, date, segment, place)
 ON CONFLICT DO NOTHING;
 
+-- name: places
+-- Where the answers stand that this node has of what is done.
+SELECT s.name, f.response_offset FROM fetch f JOIN segment s ON s.id = f.segment
+WHERE s.node IN (:node, 0) AND f.state = 'done' AND f.response_offset > 0 ORDER BY f.segment;
+
+-- name: everything
+-- What the platform is known to have, and how it stands; in the order that the embedded engine has, too.
+SELECT kind, id, standing, reason FROM covered ORDER BY kind COLLATE "C", id COLLATE "C";
+
 -- name: surplus
 -- A capture of what another has settled.
 INSERT INTO surplus (segment, "offset", fetch, node) VALUES (:segment, :place, :fetch, :node) ON CONFLICT DO NOTHING;
@@ -189,6 +198,10 @@ SELECT 1 FROM way JOIN origin o ON o.id = way.id WHERE o.name = :name;
 -- name: node_now
 -- The database's time, and until when a node takes part.
 SELECT extract(epoch FROM clock_timestamp())::DOUBLE PRECISION, expires FROM node WHERE id = :node;
+
+-- name: second
+-- The database's time as records are dated.
+SELECT to_char(now() AT TIME ZONE 'utc', 'YYYY-MM-DD"T"HH24:MI:SS');
 
 -- name: node_comes
 -- A node takes part from now on.

@@ -11,6 +11,8 @@ from crawler.frontier.reader import FrontierReader, parted
 from crawler.model import Original
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from crawler.frontier.interface import Stats, Swept
 
 
@@ -38,6 +40,9 @@ class PostgresReader(FrontierReader):
             self._db.close()
             raise
         self.node = row[0] if row else 0
+
+    def _rows(self, which: str, **facts: Any) -> Iterator[Any]:
+        return self._db.stream(self._sql[which], {"node": self.node, **facts})  # type: ignore[no-any-return]
 
     def sweeps(self) -> list[Swept]:
         """Return how far the sweeps of this round are."""

@@ -76,6 +76,7 @@ RULES: dict[str, Rule] = {
     "C009-frontier": Rule("error", "the crawl counts as saved what no record holds"),
     "C010-elsewhere": Rule("info", "a segment is not here: it went as others had it, proven"),
     "C011-withheld": Rule("info", "something in this segment was taken down"),
+    "C012-no-frontier": Rule("info", "the fleet's database could not be asked what it counts as saved"),
     "Z001-zip": Rule("error", "the file is no whole ZIP"),
     "Z002-member": Rule("error", "a member of the ZIP is damaged"),
     "Z003-datapackage": Rule("error", "there is no readable datapackage.json"),

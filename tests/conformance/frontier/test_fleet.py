@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -17,7 +18,7 @@ from crawler.frontier.postgres.connection import checked, translated
 from crawler.frontier.postgres.engine import PostgresFrontier
 from crawler.frontier.postgres.reader import PostgresReader
 from crawler.frontier.present import share
-from crawler.model import Fetch
+from crawler.model import Fetch, SegmentClass
 from tests.conformance.frontier import database
 from tests.conformance.frontier.support import at, digests, fetch, lease, settle, told
 
@@ -213,3 +214,63 @@ def test_an_address_that_holds_a_password_or_is_none_is_refused(given: str) -> N
 )
 def test_statements_in_another_tongue(ours: str, theirs: bytes) -> None:
     assert translated(ours) == theirs
+
+
+def test_one_machine_begins_a_round_and_what_was_written_before_it_settles_nothing_of_it(
+    nodes: tuple[PostgresFrontier, PostgresFrontier],
+) -> None:
+    one, two = nodes
+    one.offer([fetch("1"), fetch("2")])
+    settle(one, *(told(leased, location=at(n * 100, "one"), status=200) for n, leased in enumerate(lease(one))))
+    for node in nodes:
+        node.open_round(2, lambda known: known.url.endswith("/1"))
+    assert (one.round, two.round, one.stats().queued) == (2, 2, 1)
+    late = told(*lease(one, 1, worker="n1-w1"))
+    record = {"location": at(50, "two"), "date": "2021-01-10T12:00:00Z"}
+    assert (
+        two.commit_recovered(
+            [(fetch("1"), replace(late, **record)), (fetch("2"), replace(late, **record))], {}, now=1.0
+        )
+        == 0
+    )
+    assert [row[:3] for row in two.surplus()] == [("https://a.example/1", "two", 50)]
+    assert two.is_settled_group("two", 50), "recovery passes over it"
+    assert (
+        two.commit_recovered([(fetch("1"), replace(late, **record | {"date": "2999-01-10T12:00:00Z"}))], {}, now=1.0)
+        == 1
+    )
+
+
+def test_what_is_read_of_all_the_fleet_has_comes_row_by_row(nodes: tuple[PostgresFrontier, PostgresFrontier]) -> None:
+    one = nodes[0]
+    one.offer([fetch(str(n), covers=("post", f"{'äZa'[n]}")) for n in range(3)])
+    for number, node in enumerate(nodes):
+        node.add_segment(f"s{number}", SegmentClass.TEXT, "w1")
+        settle(node, told(*lease(node, 1), location=at(100, f"s{number}")))
+    reader = PostgresReader(one.address, "one")
+    assert [url.url[-1] for url in reader.left()] == ["0", "1", "2"], "no segment is sealed"
+    one.set_segment_state("s0", "sealed")
+    left = reader.left()
+    assert next(left).url[-1] == "1"
+    assert reader.stats().done == 2, "asked meanwhile"
+    assert [url.url[-1] for url in left] == ["2"]
+    assert list(reader.places()) == [("s0", at(100).response_offset)], "those that are on this machine"
+    assert [thing for _, thing, *_ in reader.covered()] == ["Z", "a", "ä"]
+    reader.close()
+
+
+def test_a_segment_that_stands_for_another_takes_only_what_its_own_machine_has(
+    nodes: tuple[PostgresFrontier, PostgresFrontier],
+) -> None:
+    for number, node in enumerate(nodes):
+        node.offer([fetch(str(number))])
+        facts = {"digests": digests("same"), "is_original": True, "location": at(100, f"s{number}")}
+        settle(node, told(*lease(node, 1), record_id=f"urn:{number}", **facts))
+    one = nodes[0]
+    there = at(100).response_offset
+    one.relocate("s0", "new", 900, {100: (200, 10), there: (300, 20)})
+    found = [node.known_payload(digests("same").payload_sha256) for node in nodes]
+    assert [known.segment for known in found if known] == ["new", "s1"]
+    reader = PostgresReader(one.address, "one")
+    assert list(reader.places()) == [("new", 300)]
+    reader.close()
