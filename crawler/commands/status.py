@@ -10,6 +10,7 @@ import click
 
 from crawler.commands.console import Console, common, console_from, size
 from crawler.commands.dashboard import listen, of_dashboard, shown
+from crawler.errors import Damaged
 
 if TYPE_CHECKING:
     from crawler.collection import Collection
@@ -44,13 +45,28 @@ def status(directory: str, by_day: bool, dashboard: str | None, **options: Any) 
         if by_day:
             show_days(frontier, (), console)
         stats, swept = frontier.stats(), frontier.sweeps()
-        facts = held(collection, frontier, stats, swept)
+        facts = held(collection, frontier, stats, swept) | {"lacking": _lacking(collection, console)}
         _show(facts, frontier, stats, swept, console)
     finally:
         frontier.close()
     if dashboard is not None:
         _serve(collection, dashboard, console)
     console.summary(**facts)
+
+
+def _lacking(collection: Collection, console: Console) -> list[str]:
+    """Return the segments that are entered and not here, but for what repair set aside and what is proven elsewhere."""
+    from crawler.cold.copies import elsewhere  # noqa: PLC0415 - not for --help
+    from crawler.collection import salvaged_name  # noqa: PLC0415
+    from crawler.warc import manifest  # noqa: PLC0415
+
+    here = {path.name for path in collection.sealed_segments()} | set(elsewhere(collection.root / "copies.sqlite"))
+    try:
+        entries = manifest.standing(manifest.read(collection.manifest))
+    except Damaged as e:
+        console.say(str(e))
+        return []
+    return [one.segment for one in entries if one.segment not in here and salvaged_name(one.segment) not in here]
 
 
 def _serve(collection: Collection, dashboard: str, console: Console) -> None:
@@ -93,6 +109,9 @@ def _show(facts: dict[str, Any], frontier: FrontierReader, stats: Stats, swept: 
         f"  {stats.done:,} done, {stats.queued:,} queued, {stats.leased:,} in flight, {stats.parked:,} parked, "
         f"{stats.failed:,} failed, {stats.excluded:,} excluded"
     )
+    if lacking := facts["lacking"]:
+        named = f"{', '.join(lacking[:MOST_NAMED])}{' …' if len(lacking) > MOST_NAMED else ''}"
+        console.result(f"  {len(lacking):,} segments are gone from here: {named}; archive pull brings copies back")
     for lane, states in stats.lanes.items():
         if waiting := states.get("queued", 0) + states.get("leased", 0):
             console.result(f"    {lane:<12} {states.get('done', 0):>9,} done, {waiting:,} to go")

@@ -189,6 +189,7 @@ def test_who_refuses_all_is_quarantined_and_one_object_is_not_all(
     assert back.code == 0, back.out
     assert back.summary["deleted"] == back.summary["segments"]
     assert not segments(collection)
+    assert archive("status", collection, "--json").summary["lacking"] == [], "they are proven elsewhere"
 
 
 def test_what_cannot_be_is_said_first(collection: Path, tmp_path: Path) -> None:

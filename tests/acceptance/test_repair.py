@@ -52,12 +52,16 @@ def test_a_damaged_collection_is_whole_again(tmp_path: Path, killed: str) -> Non
         path.write_bytes(good[:middle] + bytes(30) + good[middle + 30 :])
         broken = path.read_bytes()
         assert archive("verify", tmp_path / "c").code == 6
+        path.rename(tmp_path / "gone")
+        assert archive("status", tmp_path / "c", "--json").summary["lacking"] == [path.name]
+        (tmp_path / "gone").rename(path)
         if killed:
             assert archive("repair", tmp_path / "c", OUTLAST_FAILPOINT=killed).code != 0
         told = archive("repair", tmp_path / "c")
         assert told.code == (0 if killed else 3), told
         assert (tmp_path / "c" / "damaged" / path.name).read_bytes() == broken
         assert not path.exists()
+        assert archive("status", tmp_path / "c", "--json").summary["lacking"] == []
         assert (collection.warcs / salvaged_name(path.name)).exists()
         assert archive("repair", tmp_path / "c").code == 0
         assert archive("verify", tmp_path / "c").code == 0
