@@ -22,7 +22,7 @@ from scrapy import Request
 
 from crawler import clock
 from crawler.capture import spool
-from crawler.deathwatch import Streaks, seen
+from crawler.deathwatch.signs import Streaks, key_from, seen
 from crawler.failpoint import failpoint
 from crawler.model import (
     Account,
@@ -37,6 +37,7 @@ from crawler.model import (
     Media,
     Note,
     Post,
+    Seen,
     SegmentClass,
     Settlement,
     Standing,
@@ -175,10 +176,14 @@ def settlement(
         claims=tuple(found.claims),
         notes=tuple(found.notes),
         gate=_gate(fetch, ruling, state, response),
-        seen=seen(
-            fetch, outcome=response.outcome, status=response.status, verdict=verdict,
-            asks_to_wait="Retry-After" in response.headers, location=_said(response.headers.get("Location") or b""),
-        ),
+        seen=_look(fetch, response, verdict),
+    )
+
+
+def _look(fetch: Fetch, response: CaptureResponse, verdict: Verdict) -> Seen:
+    return seen(
+        fetch, outcome=response.outcome, status=response.status, verdict=verdict,
+        asks_to_wait="Retry-After" in response.headers, location=_said(response.headers.get("Location") or b""),
     )  # fmt: skip
 
 
@@ -278,6 +283,8 @@ class Committer:
         self._committed = committed
         self._hold = hold
         self._streaks = Streaks()
+        #: What waits for the commit of a fetch, by its id.
+        self._doubts: dict[int, asyncio.Future[None]] = {}
         self._fatal = fatal
         self._done: deque[_Done] = deque()
         self._offered = Offered()
@@ -300,18 +307,18 @@ class Committer:
             told = _placed(told, recorded)
         spool.discard(recorded.capture.body)
         failpoint("commit.appended")
-        self._done.append(_Done(told, recorded.group, found.size, self._doubted(told)))
+        self._done.append(_Done(told, recorded.group, found.size, self._doubts.pop(leased.id, None)))
         if self._settled() == 0 or self._done[-1].doubt or len(self._done) >= MOST:
             # Nothing else is under way, so there is no company to wait for.
             self._wake.set()
 
-    def _doubted(self, told: Settlement) -> asyncio.Future[None] | None:
+    def glimpsed(self, recorded: Recorded) -> None:
         """Let an origin wait that may be dead, until the supervisor knows and has said what it thinks."""
-        if not (place := self._streaks.heard(told)):
-            return None
-        doubt: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._hold(place, doubt)
-        return doubt
+        look = _look(recorded.leased.fetch, recorded.response, recorded.verdict)
+        key = key_from(look, recorded.response.status, recorded.capture.digests)
+        if place := self._streaks.heard(look, key):
+            doubt = self._doubts[recorded.leased.id] = asyncio.get_running_loop().create_future()
+            self._hold(place, doubt)
 
     def failed(self, leased: Leased, error: Exception) -> None:
         """The recorder itself failed. A disk fault ends the worker; anything else is settled as failed."""
@@ -320,7 +327,7 @@ class Committer:
             return
         log.error("capture of %s failed", leased.fetch.url, exc_info=error)
         told = Settlement(id=leased.id, token=leased.token, state=State.FAILED, reason=f"internal: {error!r}"[:500])
-        self._done.append(_Done(told, None, 0))
+        self._done.append(_Done(told, None, 0, self._doubts.pop(leased.id, None)))
         self._settled()
 
     def broken(self, error: OSError) -> None:

@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from crawler.admission import Admission
     from crawler.collection import Collection
     from crawler.config import Config
-    from crawler.deathwatch import Part
+    from crawler.deathwatch.signs import Part
     from crawler.frontier.present import Present
     from crawler.frontier.sqlite import SqliteFrontier
     from crawler.frontier.thread import WriterThread

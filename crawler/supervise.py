@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from crawler.collection import Collection
     from crawler.config import Config
-    from crawler.deathwatch import Part
+    from crawler.deathwatch.signs import Part
     from crawler.frontier.interface import Stats
     from crawler.frontier.sqlite import SqliteFrontier
     from crawler.model import Claim, Fetch, Location, Note, Seed
@@ -144,7 +144,8 @@ class Supervisor:
             await self._call(self._prepare)
             stats = await self._call(self.frontier.stats)
             if stats.queued - stats.blocked > 0:
-                await reachable()
+                if not self._vigil.dead:  # else it is asked now and then, and waited for
+                    await reachable()
                 await self._crew.start()
                 await self._watch()
         except OutlastError as e:
@@ -350,6 +351,8 @@ class Supervisor:
 
     async def _check_finished(self, stats: Stats) -> None:
         now = clock.now()
+        if self._vigil.is_pondering:
+            return
         if stats.queued - stats.blocked <= 0:
             self.stop(None)
             return

@@ -44,6 +44,7 @@ class CaptureHandler(BaseDownloadHandler):
         parts = cast("Any", crawler).parts
         self._recorder: Recorder = parts.recorder
         self._failed: Callable[[Leased, Exception], None] = parts.committer.failed
+        self._glimpsed: Callable[[Recorded], None] = parts.committer.glimpsed
         self._take: Callable[[], Leased | None] = parts.hand.take
         self._carry: Callable[[asyncio.Task[Recorded | None]], None] = parts.hand.carry
 
@@ -70,7 +71,9 @@ class CaptureHandler(BaseDownloadHandler):
 
     async def _capture(self, leased: Leased) -> Recorded | None:
         try:
-            return await self._recorder.capture(leased)
+            recorded = await self._recorder.capture(leased)
+            self._glimpsed(recorded)
         except Exception as e:  # noqa: BLE001 - told to the committer, which settles the lease or ends the worker
             self._failed(leased, e)
             return None
+        return recorded

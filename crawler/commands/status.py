@@ -126,7 +126,8 @@ def dead_line(dead: dict[str, Any]) -> str:
     """Return what is dead, as people read it."""
     since = datetime.fromtimestamp(dead["since"], UTC).strftime("%Y-%m-%d %H:%M UTC")
     lane = f" ({dead['lane']})" if dead["lane"] else ""
-    return f"  {dead['origin']}{lane} died, {since}: {dead['why']}; it is asked now and then"
+    waits = f"{dead['waiting']:,} fetches wait, and it is asked now and then"
+    return f"  {dead['origin']}{lane} died, {since}: {dead['why']}; {waits}"
 
 
 def order_lines(orders: Steering) -> list[str]:

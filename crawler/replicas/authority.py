@@ -23,7 +23,7 @@ def context_for(hosts: Sequence[str], state: Path) -> ssl.SSLContext:
     """Return a server context for these hosts; ``state/ca.pem`` is what a client must trust."""
     chain, key, named = state / "server.pem", state / "server.key", state / "hosts.json"
     if (
-        not chain.with_name("expired.pem").exists()
+        not chain.with_name("stranger.pem").exists()
         or not named.exists()
         or json.loads(named.read_text()) != list(hosts)
     ):
@@ -35,9 +35,9 @@ def context_for(hosts: Sequence[str], state: Path) -> ssl.SSLContext:
     return context
 
 
-def show(context: ssl.SSLContext, state: Path, *, expired: bool = False) -> None:
-    """Let a context show the server's certificate to new connections, or one that has expired."""
-    context.load_cert_chain(state / ("expired.pem" if expired else "server.pem"), state / "server.key")
+def show(context: ssl.SSLContext, state: Path, which: str = "server") -> None:
+    """Let a context show the server's certificate to new connections, one that has expired or a stranger's."""
+    context.load_cert_chain(state / f"{which}.pem", state / "server.key")
 
 
 def _make(hosts: Sequence[str], ca: Path, chain: Path, key_path: Path) -> None:
@@ -58,6 +58,9 @@ def _make(hosts: Sequence[str], ca: Path, chain: Path, key_path: Path) -> None:
     ca.write_bytes(authority.public_bytes(pem))
     chain.write_bytes(leaf.public_bytes(pem) + authority.public_bytes(pem))
     chain.with_name("expired.pem").write_bytes(expired.public_bytes(pem) + authority.public_bytes(pem))
+    # Signed by a key that is nobody's: as a domain that was sold shows, or a machine in the middle.
+    stranger = _leaf(hosts, ca_name, ec.generate_private_key(ec.SECP256R1()), key, _DAYS)
+    chain.with_name("stranger.pem").write_bytes(stranger.public_bytes(pem))
 
 
 def _leaf(

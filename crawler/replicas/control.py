@@ -76,9 +76,9 @@ class Control:
             return
         match (method, target):
             case ("POST", "/faults"):
-                was_expired = replica.faults.has_expired
+                was_bad = replica.faults.certificate != "server"
                 replica.faults.set(body)
-                if was_expired:
+                if was_bad:
                     replica.dress()
             case ("POST", "/clock"):
                 replica.clock.set(datetime.fromisoformat(body.strip()))

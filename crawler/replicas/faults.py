@@ -15,7 +15,8 @@ As text, faults are separated by commas, each ``KIND[=ARGUMENT][%EVERY][+BURST][
     login@api.parler.com  a host sends everybody to the login page. For good
     die=HOW%150           it dies at the 150th request, until the faults are replaced: tombstone (one page for all),
                           login, 403, 404, 410, 451 (or any status), slow (first half, then all answers are errors),
-                          tls (its certificate has expired, for all hosts); with @HOST that host alone
+                          tls (its certificate has expired, for all hosts), stranger (it is nobody's that a client
+                          trusts); with @HOST that host alone
     dark=500 / dark=30s   at the 500th request, or the first after 30 seconds, every connection is reset, and then
                           refused; with @HOST that host alone, whose connections are reset. Until POST /up
 
@@ -38,7 +39,8 @@ STATUSES = frozenset({"429", "500", "502", "503", "504"})
 PACED = frozenset({"stall", "slow", "cut", "reset"})
 KINDS = STATUSES | PACED | {"s3xml", "login", "dark", "die"}
 #: Ways to die beside answering with one status; and how many answers the slow one takes.
-DEATHS, AGONY = frozenset({"tombstone", "login", "slow", "tls"}), 20
+BAD_CERTIFICATES = {"tls": "expired", "stranger": "stranger"}
+DEATHS, AGONY = frozenset({"tombstone", "login", "slow", *BAD_CERTIFICATES}), 20
 _FAULT = re.compile(
     r"(?P<kind>\w+)(?:=(?P<argument>[^%+*@]*))?(?:%(?P<every>\d+))?(?:\+(?P<burst>\d+))?(?:\*(?P<times>\d+))?"
     r"(?:@(?P<host>\S+))?"
@@ -166,9 +168,10 @@ class Faults:
         return [fault for fault in self.all if fault.kind == "s3xml" and fault.is_lasting]
 
     @property
-    def has_expired(self) -> bool:
-        """Whether its certificate has."""
-        return any(one.kind == "die" and one.argument == "tls" and one.seen >= one.every for one in self.all)
+    def certificate(self) -> str:
+        """Which certificate it shows."""
+        dead = (one.argument for one in self.all if one.kind == "die" and one.seen >= one.every)
+        return next((BAD_CERTIFICATES[how] for how in dead if how in BAD_CERTIFICATES), "server")
 
     def end_darkness(self) -> None:
         """Take back what made it go dark."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from crawler.replicas.authority import show
 from crawler.replicas.exchange import MAX_BODY, MAX_HEAD, Answer, Clock, Request, frame, http_date, parse
-from crawler.replicas.faults import PACED
+from crawler.replicas.faults import BAD_CERTIFICATES, PACED
 
 if TYPE_CHECKING:
     import ssl
@@ -115,7 +115,7 @@ class Replica:
         """Show new connections the certificate that the faults ask for, and end those there are."""
         for _, context in self.doors.values():
             if context is not None:
-                show(context, self.ledger.path.parent, expired=self.faults.has_expired)
+                show(context, self.ledger.path.parent, self.faults.certificate)
         for connection in tuple(self.connections):
             connection.reset()
 
@@ -291,7 +291,7 @@ class Connection(asyncio.Protocol):
             await self._stream(request, entry, pace=argument or 1000)
         elif fault.kind in {"cut", "reset"}:
             await self._break_off(request, entry, argument or (0.6 if fault.kind == "cut" else 0.0), fault.kind)
-        elif fault.kind == "die" and fault.argument == "tls":
+        elif fault.kind == "die" and fault.argument in BAD_CERTIFICATES:
             self._replica.dress()
         elif fault.kind == "dark":
             self._replica.down() if not fault.host else self.reset()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from fastwarc.warc import ArchiveIterator
 
 ROOT = Path(__file__).parent.parent.parent
@@ -129,3 +130,12 @@ def doubles(directory: Path) -> Counter[tuple[str, str]]:
         if one.response_type and "-attempts." not in one.segment and "-probe-" not in one.segment and not one.truncated
     )
     return Counter({key: n for key, n in counts.items() if n > 1})
+
+
+def namespace() -> list[str]:
+    """Return the command that may mount: as root, or as a user with namespaces. Fails where neither works."""
+    for command in (["unshare", "-m"], ["unshare", "-Urm"]):
+        trial = [*command, "sh", "-c", "mount -t tmpfs none /mnt"]
+        if subprocess.run(trial, capture_output=True, check=False).returncode == 0:
+            return command
+    pytest.fail("nothing can be mounted here: neither root nor user namespaces may")

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-import re
+import os
+import signal
+import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
+from fastwarc.warc import ArchiveIterator
 
 from crawler.deaths import events, struck
 from crawler.replicas.run import Running, running
 from crawler.warc.lookup import every
-from tests.acceptance.support import archive, settled, start, to_replica
+from tests.acceptance.support import Ran, archive, command, environment, namespace, segments, settled, to_replica
 
-POSTS = 120
+POSTS = 60
 #: Requests after which it dies: most is known then, and little held.
-LIFE = 80
-#: Answers within which a death is noticed, and what all hosts that are dead are asked in a second at most.
-NOTICED, PROBES = 20, 12
+LIFE = 60
+#: Answers of one host within which its death is noticed, and what all hosts that are dead are asked in a second at most.
+NOTICED, PROBES = 20, 25
+#: The first wait between two controls, seconds, and how many of them are an hour where it is the 30 s of the default.
+FIRST, HOUR = 0.2, 120
+slowly = pytest.mark.outside
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +38,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[Any, Any
     with running("parler", posts=POSTS) as replica:
         ran = archive("crawl", "parler.com", "--into", directory, *to_replica(replica), *listed(replica), "--json")
     assert ran.code == 0, ran.err
+    assert not events(directory), "what lives is not taken for dead"
     return settled(directory), ran.summary["coverage"]
 
 
@@ -40,34 +49,93 @@ def listed(replica: Running) -> tuple[object, ...]:
     return ("-i", path)
 
 
-@contextmanager
-def dying(directory: Path, faults: str, *options: object) -> Iterator[tuple[Running, Any]]:
-    with running("parler", posts=POSTS, faults=faults, latency=5) as replica:
-        crawl = start(
-            "crawl", "parler.com", "--into", directory, *to_replica(replica), "--probe-every", "1s", "--workers", 1,
-            "--concurrency", 4, *listed(replica), *options,
-        )  # fmt: skip
-        try:
-            yield replica, crawl
-        finally:
-            if crawl.poll() is None:
-                crawl.kill()
-                crawl.wait()
+class Dying:
+    """A replica that dies, and the crawl of it."""
+
+    def __init__(self, replica: Running, directory: Path, *options: object, within: list[str] | None = None) -> None:
+        self.replica, self.directory = replica, directory
+        self._crawl = [
+            *(within or []),
+            *command(
+                "crawl", "parler.com", "--into", directory, "--ca-cert", replica.ca, "--probe-every", FIRST,
+                "--workers", 1, "--concurrency", 4, *listed(replica), *options,
+            ),
+        ]  # fmt: skip
+        self.begin()
+
+    def begin(self) -> None:
+        """Start it, or start it again."""
+        self.process = subprocess.Popen(
+            self._crawl, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment(), start_new_session=True
+        )
+
+    def until(self, event: str, seconds: float = 45) -> dict[str, Any]:
+        """Wait until the death watch wrote an event down."""
+        found: list[dict[str, Any]] = []
+
+        def has_come() -> bool:
+            assert self.process.poll() is None or event in {one["event"] for one in events(self.directory)}, self.log()
+            found[:] = [one for one in events(self.directory) if one["event"] == event]
+            return bool(found)
+
+        wait(has_come, f"nothing was {event}", self.log, seconds)
+        return found[0]
+
+    def log(self) -> str:
+        return "".join(path.read_text()[-3000:] for path in sorted((self.directory / "logs").glob("*.log")))
+
+    def dead(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = archive("status", self.directory, "--json").summary["dead"]
+        return found
+
+    def last_words(self) -> list[dict[str, Any]]:
+        return [one for one in self.replica.ledger() if one["fault"] == "die"]
+
+    def asked_a_second(self) -> float:
+        """Return how many requests all that is dead gets in a second."""
+        before, began = len(self.last_words()), time.monotonic()
+        time.sleep(1)
+        return (len(self.last_words()) - before) / (time.monotonic() - began)
+
+    def noticed(self) -> int:
+        """Return how many answers of the dead any one host gave before it was left alone; controls are not counted."""
+        controls = {url for one in events(self.directory) for url in one["controls"]}
+        said = Counter(one["host"] for one in self.last_words() if url_of(one) not in controls)
+        return max(said.values(), default=0)
+
+    def ends(self) -> None:
+        """Wait for the end of the crawl, and ask again for what was refused when all lived again."""
+        code = self.process.wait(90)
+        assert code in {0, 3}, self.log()
+        if code:  # a lone picture of a host was refused twice, and asked about when all lived again: it is parked
+            again = subprocess.run([*self._crawl, "--retry", "parked"], env=environment(), timeout=90, check=False)
+            assert again.returncode == 0, self.log()
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
 
 
-def until(directory: Path, event: str, seconds: float = 60) -> dict[str, Any]:
+def url_of(entry: dict[str, Any]) -> str:
+    return f"{entry['scheme']}://{entry['host']}{entry['target']}"
+
+
+def wait(until: Callable[[], bool], why: str, more: Callable[[], str] = str, seconds: float = 45) -> None:
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        for one in events(directory):
-            if one["event"] == event:
-                return one
+    while not until():
+        assert time.monotonic() < end, f"{why}\n{more()}"
         time.sleep(0.05)
-    log = (directory / "logs" / "crawl.log").read_text()
-    raise AssertionError(f"nothing was {event}:\n{log[-3000:]}")
 
 
-def last_words(replica: Running) -> list[dict[str, Any]]:
-    return [one for one in replica.ledger() if one["fault"] == "die"]
+@contextmanager
+def dying(directory: Path, faults: str, *options: object) -> Iterator[Dying]:
+    with running("parler", posts=POSTS, faults=faults, latency=5) as replica:
+        made = Dying(replica, directory, *to_replica(replica)[:2], *options)
+        try:
+            yield made
+        finally:
+            made.kill()
 
 
 def without_rules(fetches: dict[Any, Any]) -> dict[Any, Any]:
@@ -87,75 +155,184 @@ def same(directory: Path, undisturbed: tuple[dict[Any, Any], dict[str, Any]]) ->
 def passed_over(directory: Path) -> None:
     """What the dead said is held, and named by no index that is made for others."""
     told, made = struck(directory).places, directory.parent / "all.cdxj"
-    assert told <= {(line.url, line.stamp) for index in (directory / "indexes").iterdir() for line in every(index)}
+    known = {(line.url, line.stamp) for index in (directory / "indexes").iterdir() for line in every(index)}
+    assert {one for one in told if one[1]} <= known
     assert archive("index", directory, "--all", "-o", made).code == 0
     shown = {(line.url, line.stamp) for line in every(made)}
     assert shown
     assert not told & shown
 
 
-def suspicions(directory: Path) -> list[int]:
-    """Return after how many answers each death was suspected, as the log says."""
-    return [int(n) for n in re.findall(r", (\d+) times; asking", (directory / "logs" / "crawl.log").read_text())]
-
-
 @pytest.mark.parametrize(
-    "how", ["tombstone", "403", *(pytest.param(one, marks=pytest.mark.outside) for one in ("login", "slow", "tls"))]
+    "how", ["tombstone", "403", "login", *(pytest.param(one, marks=slowly) for one in ("slow", "tls", "stranger"))]
 )
 def test_a_site_that_dies_and_comes_back(how: str, tmp_path: Path, undisturbed: Any) -> None:
-    directory = tmp_path / "c"
-    with dying(directory, f"die={how}%{LIFE}") as (replica, crawl):
-        until(directory, "dead")
-        time.sleep(3)
-        before, began = len(last_words(replica)), time.monotonic()
-        assert archive("status", directory, "--json").summary["dead"]
-        time.sleep(1)
-        asked, seconds = len(last_words(replica)) - before, time.monotonic() - began
-        replica.faults()
-        ended = crawl.wait(110)
-        assert ended in {0, 3}
-        if ended:  # a lone picture of a host was refused twice, and asked about when all lived again: it is parked
-            again = ("crawl", "parler.com", "--into", directory, *to_replica(replica), "--retry", "parked")
-            assert archive(*again, timeout=110).code == 0
-    assert max(suspicions(directory)) <= NOTICED
-    assert asked <= PROBES * seconds, "the dead are left alone, but for a control of each host now and then"
-    assert until(directory, "alive")
-    same(directory, undisturbed)
+    with dying(tmp_path / "c", f"die={how}%{LIFE}") as it:
+        it.until("dead")
+        wait(lambda: it.asked_a_second() < PROBES, "the dead are not left alone", it.log)
+        assert it.dead()
+        assert it.noticed() <= NOTICED
+        it.replica.faults()
+        it.ends()
+    it.until("alive")
+    same(it.directory, undisturbed)
 
 
-@pytest.mark.outside
 def test_the_media_host_dies_first_and_the_rest_goes_on(tmp_path: Path, undisturbed: Any) -> None:
-    directory = tmp_path / "c"
-    with dying(directory, "die=403%5@images.parler.com") as (replica, crawl):
-        until(directory, "dead")
-        end = time.monotonic() + 60
-        while (
-            time.monotonic() < end
-            and archive("status", directory, "--json").summary["coverage"]["post"]["known"] < POSTS
-        ):
-            time.sleep(1)
-        dead = archive("status", directory, "--json").summary["dead"]
-        assert {one["origin"] for one in dead} == {"https://images.parler.com"}
-        replica.faults()
-        assert crawl.wait(110) == 0
-    same(directory, undisturbed)
+    with dying(tmp_path / "c", "die=403%5@images.parler.com") as it:
+        it.until("dead")
+        wait(lambda: held(it.directory, "post") == POSTS, "the rest does not go on", it.log)
+        assert {one["origin"] for one in it.dead()} == {"https://images.parler.com"}
+        assert it.noticed() <= NOTICED
+        it.replica.faults()
+        it.ends()
+    same(it.directory, undisturbed)
 
 
-@pytest.mark.outside
-def test_killed_while_it_is_dead_it_goes_on_where_it_lives(tmp_path: Path, undisturbed: Any) -> None:
-    directory = tmp_path / "c"
-    with dying(directory, f"die=tombstone%{LIFE}") as (replica, crawl):
-        until(directory, "dead")
-        end = time.monotonic() + 30
-        while not archive("status", directory, "--json").summary["dead"]:
-            assert time.monotonic() < end
-        crawl.kill()
-        crawl.wait()
-        there = ("crawl", "parler.com", "--into", directory, *to_replica(replica))
-        ran = archive(*there, "--give-up-after", "3s", "--json", timeout=60)
+def held(directory: Path, kind: str) -> int:
+    count: int = archive("status", directory, "--json").summary["coverage"].get(kind, {}).get("captured", 0)
+    return count
+
+
+@slowly
+def test_it_is_dead_for_an_hour_and_killed_and_comes_back(tmp_path: Path, undisturbed: Any) -> None:
+    with dying(tmp_path / "c", f"die=tombstone%{LIFE}") as it:
+        it.until("dead")
+        died = time.monotonic()
+        it.kill()
+        it.begin()
+        time.sleep(HOUR * FIRST - (time.monotonic() - died))
+        assert it.process.poll() is None, "it neither ends"
+        assert it.asked_a_second() < PROBES, "nor asks any faster"
+        used = cpu(it.process.pid)
+        time.sleep(2)
+        assert cpu(it.process.pid) - used < 1.0, "nor spins"
+        assert it.noticed() <= NOTICED
+        it.replica.faults()
+        it.ends()
+    same(it.directory, undisturbed)
+    assert struck(it.directory).records
+
+
+def cpu(pid: int) -> float:
+    """Return the seconds of processor that a process took."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@slowly
+def test_what_stays_dead_ends_the_crawl_when_the_operator_says(tmp_path: Path, undisturbed: Any) -> None:
+    with dying(tmp_path / "c", f"die=tombstone%{LIFE}") as it:
+        it.until("dead")
+        wait(lambda: bool(it.dead()), "status does not say so")
+        it.kill()
+        there = ("crawl", "parler.com", "--into", it.directory, *to_replica(it.replica))
+        ran: Ran = archive(*there, "--give-up-after", "3s", "--json", timeout=60)
         assert ran.code == 9, ran.err
-        replica.faults()
-        ran = archive(*there, "--give-up-after", "1h", timeout=110)
+        assert "stayed dead" in ran.err
+        it.replica.faults()
+        ran = archive(*there, "--give-up-after", "1h", timeout=90)
         assert ran.code == 0, ran.err
-    same(directory, undisturbed)
-    assert struck(directory).records
+    same(it.directory, undisturbed)
+
+
+class Names:
+    """The names that one crawl sees, and nobody else: its own /etc/hosts, in a mount namespace."""
+
+    def __init__(self, folder: Path, hosts: list[str]) -> None:
+        self._hosts, self._file, self._order = hosts, folder / "hosts", folder / "nsswitch.conf"
+        self._order.write_text("hosts: files\n")
+        self.put_back()
+
+    def put_back(self) -> None:
+        self._file.write_text("".join(f"127.0.0.1 {host}\n" for host in self._hosts))
+
+    def pull(self) -> None:
+        self._file.write_text("")
+
+    def seen(self) -> list[str]:
+        """Return the command that lets another see them."""
+        script = 'mount --bind "$0" /etc/hosts && mount --bind "$1" /etc/nsswitch.conf && shift && exec "$@"'
+        return [*namespace(), "sh", "-c", script, str(self._file), str(self._order)]
+
+
+@contextmanager
+def named(folder: Path, *options: object) -> Iterator[tuple[Dying, Names]]:
+    """Crawl a replica by its names, until so many posts are held."""
+    with running("parler", posts=POSTS, latency=20) as replica:
+        names = Names(folder, replica.hosts)
+        ports = ("--connect-to", f":::{replica.port}")
+        it = Dying(replica, folder / "c", *ports, *options, within=names.seen())
+        try:
+            wait(lambda: len(replica.ledger()) > LIFE, "nothing is asked", it.log)
+            yield it, names
+        finally:
+            it.kill()
+
+
+def end_worker(crawl: int) -> None:
+    """Kill the worker: the next one has no name in memory, and no connection."""
+    for child in Path(f"/proc/{crawl}/task/{crawl}/children").read_text().split():
+        if b"crawler.worker" in Path(f"/proc/{child}/cmdline").read_bytes():
+            with suppress(ProcessLookupError):
+                os.kill(int(child), signal.SIGKILL)
+
+
+@slowly
+def test_its_name_is_pulled_and_comes_back(tmp_path: Path, undisturbed: Any) -> None:
+    with named(tmp_path) as (it, names):
+        names.pull()
+        end_worker(it.process.pid)
+        it.until("dead")
+        assert {one["why"] for one in it.dead()} == {"its name is gone"}
+        it.kill()
+        it.begin()
+        time.sleep(3)
+        assert it.process.poll() is None, "it is waited for, though no name leads there"
+        before = len(it.replica.ledger())
+        names.put_back()
+        it.ends()
+        assert len(it.replica.ledger()) > before
+    it.until("alive")
+    same(it.directory, undisturbed)
+
+
+@slowly
+def test_with_consent_the_last_known_addresses_will_do(tmp_path: Path) -> None:
+    with running("parler", posts=10) as replica:
+        names = Names(tmp_path, replica.hosts)
+        ports = ("--connect-to", f":::{replica.port}", "--ca-cert", replica.ca)
+
+        def crawl(*options: object) -> tuple[int, str]:
+            line = [*names.seen(), *command("crawl", "parler.com", "--into", tmp_path / "c", *ports, *options)]
+            ran = subprocess.run(line, env=environment(), timeout=90, check=False, capture_output=True, text=True)
+            return ran.returncode, ran.stderr
+
+        assert crawl(*listed(replica)) == (0, ANY)
+        known = settled(tmp_path / "c")
+        names.pull()
+        code, said = crawl("--again", "--recheck")
+        assert (code, "its name does not resolve" in said) == (9, True), said
+        before = replica.ledger()
+        assert crawl("--keep-addresses") == (0, ANY), "a new process knows them, too"
+        after = replica.ledger()[len(before) :]
+    assert {one["host"] for one in after} <= set(replica.hosts)
+    assert settled(tmp_path / "c").keys() == known.keys()
+    told = [block for block in metadata(tmp_path / "c") if b"\naddress: the last one known" in block]
+    assert len(told) == len(after) - 1, "all but the first knock, which is no capture, say so"
+    assert "keep_addresses" in settings(tmp_path / "c")
+
+
+def metadata(directory: Path) -> list[bytes]:
+    return [block for kind, block in records(directory) if kind == "metadata"]
+
+
+def settings(directory: Path) -> str:
+    return "".join(block.decode() for kind, block in records(directory) if kind == "warcinfo")
+
+
+def records(directory: Path) -> Iterator[tuple[str, bytes]]:
+    for path in segments(directory):
+        with path.open("rb") as stream:
+            for record in ArchiveIterator(stream, parse_http=False):
+                yield record.headers["WARC-Type"], record.reader.read()

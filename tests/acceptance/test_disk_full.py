@@ -21,7 +21,7 @@ import pytest
 
 from crawler.replicas.run import running
 from tests.acceptance.killing import baseline, crawl_command
-from tests.acceptance.support import ROOT, archive, doubles, settled
+from tests.acceptance.support import ROOT, archive, doubles, namespace, settled
 
 #: part → sizes of the file systems under the collection while it is small, and whether the reserve is watched.
 SMALL: dict[str, tuple[dict[str, str], bool]] = {
@@ -60,15 +60,6 @@ class Quiet(SimpleHTTPRequestHandler):
 
 def files_command(port: int, directory: Path) -> list[str]:
     return ["crawl", f"127.0.0.1:{port}", "--into", str(directory)]
-
-
-def namespace() -> list[str]:
-    """Return the command that may mount: as root, or as a user with namespaces. Fails where neither works."""
-    for command in (["unshare", "-m"], ["unshare", "-Urm"]):
-        trial = [*command, "sh", "-c", "mount -t tmpfs none /mnt"]
-        if subprocess.run(trial, capture_output=True, check=False).returncode == 0:
-            return command
-    pytest.fail("no small disk can be made here: neither root nor user namespaces may mount a tmpfs")
 
 
 @pytest.mark.outside

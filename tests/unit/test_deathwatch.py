@@ -4,22 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from crawler.deathwatch import (
-    GOOD,
-    RECENT,
-    UNSURE,
-    Case,
-    End,
-    Key,
-    Part,
-    Sign,
-    Stage,
-    Suspicion,
-    Watch,
-    bogus,
-    key_of,
-    seen,
-)  # fmt: skip
+from crawler.deathwatch.case import APART, GOOD, HOLD, HOLD_SILENT, UNSURE, Case, End, Stage, bogus
+from crawler.deathwatch.signs import RUN, Key, Part, Sign, key_of, seen
+from crawler.deathwatch.watch import ANEW, RECENT, Suspicion, Watch
 from crawler.model import Digests, Fetch, Outcome, Seen, Settlement, State, Verdict
 
 HOST = "https://a.example"
@@ -82,7 +69,6 @@ def test_what_the_dead_said_before_the_last_good_answer_is_told_too() -> None:
     goodbyes = [answer(n, payload="goodbye") for n in range(100, 130)]
     found = first(watching, [goodbyes[0], answer(99), *goodbyes[1:]])
     assert found is not None
-    assert goodbyes[0] not in found[1].run
     assert {one.id for one in watching.alike(found[1].part, found[1].key)} == {one.id for one in goodbyes[:9]}
 
 
@@ -140,7 +126,7 @@ def case_of(sign: Sign = Sign.FORBIDDEN, *, others: bool = False) -> Case:
     suspicion = found[1]
     return Case(
         part=suspicion.part, key=suspicion.key, run=list(suspicion.run), controls=list(suspicion.controls),
-        others=watching.others(suspicion.part), since=0.0, first=30.0,
+        others=watching.others(suspicion.part, suspicion.key), since=0.0, first=30.0,
     )  # fmt: skip
 
 
@@ -167,6 +153,96 @@ def test_one_walled_section_is_let_go_after_one_control() -> None:
     assert control.url in {f"{HOST}/posts/{n}" for n in range(50)}
     assert case.ask(1.0) is None, "it is not asked twice at once"
     assert case.heard(answer(0), 1.0) is End.INNOCENT
+
+
+def test_what_came_to_nothing_once_takes_twice_as_many() -> None:
+    watching = lived()
+    refused = [answer(n, Sign.FORBIDDEN, status=403) for n in range(100, 160)]
+    counts = []
+    for _ in range(3):
+        found = first(watching, refused)
+        assert found is not None
+        counts.append(found[0])
+        watching.acquit(found[1].part, found[1].key)
+    assert counts == [RUN, 2 * RUN, 4 * RUN]
+
+
+def test_another_sign_is_noticed_as_soon_as_ever_all_the_same() -> None:
+    watching = lived()
+    watching.acquit(Part(HOST, "posts"), Key(Sign.FORBIDDEN))
+    found = first(watching, [answer(n, payload="goodbye") for n in range(100, 130)])
+    assert found is not None
+    assert found[0] == RUN
+
+
+def test_controls_are_taken_anew_as_a_crawl_goes_on() -> None:
+    watching = watch()
+    assert first(watching, [answer(n) for n in range(4 * ANEW)]) is None
+    found = first(watching, [answer(n, Sign.FORBIDDEN, status=403) for n in range(1000, 1030)])
+    assert found is not None
+    assert [one.fetch.url for one in found[1].controls] == [f"{HOST}/posts/{ANEW * n + 2}" for n in (1, 2, 3)]
+
+
+def test_a_tombstone_taken_for_a_good_answer_is_no_alibi() -> None:
+    found = first(watch(), [answer(0), *(answer(n, payload="goodbye") for n in range(1, 30))])
+    assert found is not None
+    assert [one.fetch.url for one in found[1].controls] == [f"{HOST}/posts/0"]
+
+
+def test_silence_is_to_last_and_holds_up_no_longer_than_that() -> None:
+    case = case_of()
+    case.key = Key(Sign.SILENT)
+    silence = answer(0, Sign.SILENT, status=503)
+    for now in (0.0, 15.0):
+        assert case.ask(now) is not None
+        assert case.heard(silence, now) is End.OPEN
+        assert case.ask(now + 14.9) is None
+    assert case.holds(HOST, "images", HOLD_SILENT * 30.0 - 1)
+    assert not case.holds(HOST, "images", HOLD_SILENT * 30.0)
+    assert case.ask(30.0) is not None
+    assert case.heard(silence, 30.0) is End.DEAD
+
+
+def test_a_suspicion_holds_up_for_moments_whatever_becomes_of_it() -> None:
+    case = case_of()
+    assert case.holds(HOST, "images", HOLD - 0.1)
+    assert not case.holds(HOST, "images", HOLD)
+
+
+def test_an_only_control_is_asked_twice_and_not_at_once() -> None:
+    case = case_of()
+    del case.controls[1:]
+    refusal = answer(0, Sign.FORBIDDEN, status=403)
+    assert case.ask(0.0) is not None
+    assert case.heard(refusal, 0.0) is End.OPEN
+    assert case.ask(APART - 0.1) is None
+    assert case.ask(APART) is not None
+    assert case.heard(refusal, APART) is End.DEAD
+
+
+def test_one_page_of_another_lane_that_is_gone_is_not_the_host() -> None:
+    case = case_of(others=True)
+    case.others = [*case.others, *case.others]
+    for _ in range(2):
+        assert case.ask(0.0) is not None
+        assert case.heard(answer(0, Sign.FORBIDDEN, status=403), 0.0) is End.OPEN
+    assert case.heard(answer(0, Sign.MISSING, status=404, lane="images"), 0.0) is End.OPEN
+    assert case.heard(answer(0, lane="images"), 0.0) is End.DEAD
+    assert case.part == Part(HOST, "posts")
+
+
+def test_a_control_that_is_gone_for_good_does_not_keep_the_rest_dead() -> None:
+    case = dead()
+    now = case.due
+    gone = case.controls[-1].fetch.url
+    for _ in range(6):
+        asked = case.ask(now)
+        assert asked is not None
+        end = case.heard(answer(0, Sign.FORBIDDEN, status=403) if asked.url == gone else answer(0), now)
+        if end is End.ALIVE:
+            return
+        now = max(now, case.due)
+    raise AssertionError
 
 
 def test_a_lane_alone_dies_where_another_lives() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from crawler.admission import Admission
 from crawler.config import Config
-from crawler.deathwatch import RUN, Sign
+from crawler.deathwatch.signs import RUN, Sign
 from crawler.frontier.sqlite import SqliteFrontier
 from crawler.model import Seed, Settlement
 from crawler.vigil import Vigil

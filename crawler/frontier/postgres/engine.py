@@ -23,7 +23,7 @@ import msgspec
 from crawler.errors import Locked
 from crawler.failpoint import failpoint
 from crawler.frontier.postgres.connection import Database, steadily
-from crawler.frontier.postgres.reader import PostgresReader, queries
+from crawler.frontier.postgres.reader import PostgresReader, own, queries
 from crawler.frontier.reader import FORMAT, RANK, FrontierReader
 from crawler.frontier.sqlite import _MOST_REFUSED, SqliteFrontier, _says_other
 from crawler.frontier.sweeps import Sweeps
@@ -41,10 +41,6 @@ _decode = msgspec.msgpack.Decoder(Fetch).decode
 _COUNTED = ("queued", "leased", "done", "failed", "parked", "excluded")
 #: Ids of fetches that come at once.
 _BLOCK = 1000
-#: What each collection has for itself, though it shares all the rest.
-_OWN = frozenset({"serial", "workers", "orders"})
-
-
 #: Fetches of earlier rounds that are offered at once.
 _AT_ONCE = 1000
 
@@ -141,12 +137,12 @@ class PostgresFrontier(SqliteFrontier):
     @steadily
     def meta_get(self, key: str) -> str | None:
         """Return a setting: the crawl's, or this node's own."""
-        return super().meta_get(f"{self.node}/{key}" if key in _OWN else key)
+        return super().meta_get(own(self.node, key))
 
     @steadily
     def meta_set(self, key: str, value: str) -> None:
         """Keep a setting: the crawl's, or this node's own."""
-        super().meta_set(f"{self.node}/{key}" if key in _OWN else key, value)
+        super().meta_set(own(self.node, key), value)
 
     def _has_column(self, table: str, column: str) -> bool:
         return True

@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from crawler.frontier.interface import Stats, Swept
 
 
+#: What each collection has for itself, though it shares all the rest. What is dead for one may live for the others.
+_OWN = frozenset({"serial", "workers", "orders", "deathwatch"})
+
+
+def own(node: int, key: str) -> str:
+    """Return the key under which a setting of the crawl, or of this node, is kept."""
+    return f"{node}/{key}" if key in _OWN else key
+
+
 def queries() -> dict[str, str]:
     """Return the statements by name: those of the embedded engine, with ours before them."""
     text = files("crawler.frontier.postgres").joinpath("queries.sql").read_text("utf-8")
@@ -43,6 +52,10 @@ class PostgresReader(FrontierReader):
 
     def _rows(self, which: str, **facts: Any) -> Iterator[Any]:
         return self._db.stream(self._sql[which], {"node": self.node, **facts})  # type: ignore[no-any-return]
+
+    def meta_get(self, key: str) -> str | None:
+        """Return a setting: the crawl's, or this node's own."""
+        return super().meta_get(own(self.node, key))
 
     def sweeps(self) -> list[Swept]:
         """Return how far the sweeps of this round are."""

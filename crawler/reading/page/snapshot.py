@@ -10,7 +10,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from crawler import vigil
+from crawler import obituary
 from crawler.collection import OPEN_SUFFIX, class_of
 from crawler.control import standing
 from crawler.coverage import coverage_facts
@@ -51,8 +51,15 @@ def held(collection: Collection, frontier: FrontierReader, stats: Stats, swept: 
         "leased": stats.leased, "parked": stats.parked, "failed": stats.failed, "excluded": stats.excluded,
         "reasons": stats.reasons, "lanes": stats.lanes, "segments": [path.name for path in sealed],
         "segment_bytes": _size(sealed), "sweeps": sweep_facts(swept), "orders": asdict(standing(collection.root)),
-        "dead": vigil.standing(frontier.meta_get(vigil.META)),
+        "dead": dead(frontier),
     }  # fmt: skip
+
+
+def dead(frontier: FrontierReader) -> list[dict[str, Any]]:
+    """Return what is dead now, and how many fetches of its host wait for it."""
+    found = obituary.standing(frontier.meta_get(obituary.META))
+    waiting = {host.origin: host.queued for host in frontier.hosts(MOST_HOSTS)} if found else {}
+    return [{**one, "waiting": waiting.get(one["origin"], 0)} for one in found]
 
 
 def snapshot(

@@ -34,7 +34,7 @@ def test_it_dies_at_a_request_for_good_and_slowly_by_halves() -> None:
     assert struck(Faults("die=slow%2"), 24) == [2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 23, 24]
     assert struck(Faults("die=403@b"), 3) == []
     faults = Faults("die=tls%2")
-    assert [bool(struck(faults, 1)) and faults.has_expired for _ in range(2)] == [False, True]
+    assert [bool(struck(faults, 1)) and faults.certificate == "expired" for _ in range(2)] == [False, True]
     for wrong in ("die", "die=gently", "die=200", "die=403*2"):
         with pytest.raises(ValueError, match="die"):
             Faults(wrong)
