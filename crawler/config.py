@@ -70,6 +70,8 @@ class Config:
     resolve: tuple[str, ...] = ()
     connect_to: tuple[str, ...] = ()
     bind_address: str = ""
+    #: Whether to go on with the last known addresses of a host whose name is gone.
+    keep_addresses: bool = False
     allow_private: tuple[str, ...] = ()
     connect_timeout: float = 15.0
     first_byte_timeout: float = 60.0

@@ -27,7 +27,6 @@ from crawler.control import Steering
 from crawler.errors import OutlastError
 from crawler.frontier.present import may_ask, share
 from crawler.frontier.remote import (
-    Alive,
     Ask,
     Call,
     Done,
@@ -42,6 +41,7 @@ from crawler.frontier.remote import (
     NewSegment,
     Remember,
     Reply,
+    Resolved,
     SegmentClosed,
     Settle,
     Steer,
@@ -337,6 +337,8 @@ class Crew:
             case Remember():
                 worker.pace = call.pace
                 await self._writer(self._frontier.host_set, "*", merged(w.pace for w in self._workers))
+            case Resolved():
+                await self._writer(self._frontier.host_set, f"addresses {call.host}", {"addresses": call.addresses})
             case Failed():
                 worker.failed = True
                 error = OutlastError(call.message)
@@ -345,8 +347,6 @@ class Crew:
             case GiveBack():
                 await self._writer(self._frontier.give_back, worker.name, call.ids)
                 self._tell_idle()
-            case Alive():
-                pass
         return Done()
 
     async def _grant(self, worker: _Worker, ask: Ask) -> Granted:

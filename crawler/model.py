@@ -247,6 +247,8 @@ class Capture:
     truncated: Literal["disconnect", "time", "length", "unspecified"] | None = None
     #: Address of the origin (never a proxy's); None where unknown.
     ip: str | None = None
+    #: Its name did not resolve any more: this is an address that it had before.
+    is_stale: bool = False
     tls: Tls | None = None
     #: Heads of 1xx answers that came before the final one, exact bytes; kept in the metadata record.
     interim: bytes = b""

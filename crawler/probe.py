@@ -22,6 +22,8 @@ from spiders.detect import contradiction, next_probe, recognise
 from spiders.registry import all_classes, get
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from crawler.collection import Collection
     from crawler.config import Config
     from crawler.frontier.sqlite import SqliteFrontier
@@ -63,11 +65,13 @@ class Site:
 
 
 async def probe(
-    seed: Seed, config: Config, platform: str = "", *, only_reach: bool = False, listed: bool = False
-) -> Site:
+    seed: Seed, config: Config, platform: str = "", *, only_reach: bool = False, listed: bool = False,
+    kept: Callable[[str], Sequence[str]] | None = None,
+) -> Site:  # fmt: skip
     """Ask a site what it is; at most 8 requests. ``only_reach`` asks for the seed alone.
 
-    A site that is known to show strangers nothing is asked nothing, unless the user ``listed`` pages of it. Raises
+    A site that is known to show strangers nothing is asked nothing, unless the user ``listed`` pages of it. ``kept``
+    are last known addresses, see ``Pool``. Raises
     SiteUnavailable for it, and where a site cannot be reached; UsageError where it contradicts ``platform``.
     """
     closed = _closed(seed, platform)
@@ -82,7 +86,7 @@ async def probe(
     tried: list[str] = []
     refusal = ""
     with tempfile.TemporaryDirectory(prefix="outlast-probe-") as spool:
-        pool = Pool(pool_options(config, seed.url, Path(spool)), on_lookup=lookups.append)
+        pool = Pool(pool_options(config, seed.url, Path(spool)), on_lookup=lookups.append, kept=kept)
         try:
             while url := next_probe(seed.url, replies, tried):
                 tried.append(url)

@@ -101,6 +101,7 @@ class Worker:
             on_chain=self._chain_seen,
             on_refusal=self._refused,
             held=self._held,
+            kept=self.known.addresses if self.config.keep_addresses else None,
         )
         self.hand = Hand(
             self.frontier,
@@ -234,6 +235,7 @@ class Worker:
         return self.collection.warcs / f"{name}.open"
 
     def _looked_up(self, lookup: Lookup) -> None:
+        self.frontier.resolved(lookup.host, lookup.addresses)
         self._keep(self.segments.loose(SegmentClass.TEXT, lambda wid: [dns(lookup, warcinfo_id=wid)]))
 
     def _chain_seen(self, host: str, tls: Tls) -> None:

@@ -51,6 +51,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.ip: str | None = None
+        self.is_stale = False
         self.tls: Tls | None = None
         #: Event loop time of its last use.
         self.used = 0.0

@@ -40,6 +40,7 @@ class Dialer:
         verify: bool,
         ca_cert: Path | None,
         on_lookup: Callable[[Lookup], None] | None,
+        kept: Callable[[str], Sequence[str]] | None = None,
         on_chain: Callable[[str, Tls], None] | None,
     ) -> None:
         self._proxy = proxy
@@ -50,7 +51,9 @@ class Dialer:
         self._timeout = timeout
         self._verify = verify
         self._ca_cert = ca_cert
-        self._resolver = Resolver(on_lookup)
+        #: Addresses of names that are gone are used where a certificate says who answers there, and nowhere else.
+        self._keeps = kept is not None and verify
+        self._resolver = Resolver(on_lookup, kept or (lambda host: ()))
         # Looking up the operator's proxy is no evidence about the site, and nobody's business.
         self._proxy_resolver = Resolver()
         self._on_chain = on_chain
@@ -92,7 +95,7 @@ class Dialer:
         sock, address = await self._open_socket(await self._addresses(target), port, host)
         self._resolver.worked(host, address)
         connection = Connection()
-        connection.ip = address
+        connection.ip, connection.is_stale = address, self._resolver.is_stale(host)
         secure = target.scheme == "https"
         try:
             transport, _ = await asyncio.get_running_loop().create_connection(
@@ -110,7 +113,7 @@ class Dialer:
         host, port = self._destination(target)
         if pinned := self._redirections.addresses(host, port):
             return pinned
-        found = await self._resolver.addresses(host)
+        found = await self._resolver.addresses(host, keeps=self._keeps and target.scheme == "https")
         return self._permitted(target, found)
 
     def _permitted(self, target: Target, addresses: Sequence[str]) -> Sequence[str]:
@@ -160,7 +163,7 @@ class Dialer:
             return connection
         reader = asyncio.StreamReader()
         transport = await self._reach(proxy, lambda: asyncio.StreamReaderProtocol(reader))
-        connection.ip = address
+        connection.ip, connection.is_stale = address, self._resolver.is_stale(target.host)
         try:
             await proxy.tunnel(reader, transport, host, self._destination(target)[1])
             await self._take_over(transport, connection, target)

@@ -74,7 +74,8 @@ class Pool:
 
     ``on_lookup`` hears of every DNS lookup really made, ``on_chain`` of every TLS handshake with a site, ``on_refusal``
     of every head with a status of 400 or more, at once. ``held`` says for how many more seconds a request to a URL
-    that is ready to leave may not.
+    that is ready to leave may not. ``kept`` are the last known addresses of a host, to go on with where its name is
+    gone; None where nobody consented to that.
     Raises UsageError where proxy, ``resolve`` or ``connect_to`` are not well formed.
     """
 
@@ -86,6 +87,7 @@ class Pool:
         on_chain: Callable[[str, Tls], None] | None = None,
         on_refusal: Callable[[str, Head], None] | None = None,
         held: Callable[[str], float] = lambda url: 0.0,
+        kept: Callable[[str], Sequence[str]] | None = None,
     ) -> None:
         self._options = options
         self._on_refusal = on_refusal
@@ -95,7 +97,7 @@ class Pool:
             redirections=Redirections.parse(options.connect_to, options.resolve),
             trusted_hosts=options.trusted_hosts, private_allowed=options.private_allowed,
             bind_address=options.bind_address, timeout=options.connect_timeout,
-            verify=options.verify, ca_cert=options.ca_cert, on_lookup=on_lookup, on_chain=on_chain,
+            verify=options.verify, ca_cert=options.ca_cert, on_lookup=on_lookup, on_chain=on_chain, kept=kept,
         )  # fmt: skip
         self._threads = ThreadPoolExecutor(_SPOOL_THREADS, thread_name_prefix="spool")
         self._limits = Limits(options.first_byte_timeout, options.idle_timeout, options.total_timeout, options.max_body)
@@ -194,7 +196,7 @@ class Pool:
             url=url, method=method, request=request, head=head.wire if head else b"", body=body,
             status=head.status if head else 0, outcome=exchange.outcome, started=started, ended=datetime.now(UTC),
             error=exchange.error, truncated=exchange.truncated, ip=connection.ip, tls=connection.tls,
-            interim=exchange.interim, digests=digests if head else None,
+            is_stale=connection.is_stale, interim=exchange.interim, digests=digests if head else None,
         ), exchange.answered  # fmt: skip
 
     def _hearer(self, url: str) -> Callable[[Head], None] | None:

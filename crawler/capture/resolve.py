@@ -7,19 +7,22 @@ changes its address between two lookups gains nothing.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from crawler.errors import UsageError
 from crawler.model import Lookup, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+log = logging.getLogger("outlast.resolve")
 
 Network = IPv4Network | IPv6Network
 
@@ -132,22 +135,40 @@ def literal(host: str) -> str | None:
         return None
 
 
-class Resolver:
-    """Looks names up, at most once a minute each; ``on_lookup`` hears of every lookup really made."""
+class _Name(NamedTuple):
+    #: When it is to be looked up anew, by the loop's time.
+    until: float = 0.0
+    addresses: tuple[str, ...] = ()
+    #: It did not resolve the last time: these are what it had before.
+    is_stale: bool = False
 
-    def __init__(self, on_lookup: Callable[[Lookup], None] | None = None) -> None:
+
+class Resolver:
+    """Looks names up, at most once a minute each; ``on_lookup`` hears of every lookup really made.
+
+    ``kept`` returns the addresses that an earlier run found for a host.
+    """
+
+    def __init__(
+        self, on_lookup: Callable[[Lookup], None] | None = None, kept: Callable[[str], Sequence[str]] = lambda host: ()
+    ) -> None:
         self._on_lookup = on_lookup
-        self._known: dict[str, tuple[float, tuple[str, ...]]] = {}
+        self._kept = kept
+        self._known: dict[str, _Name] = {}
         self._asking: dict[str, asyncio.Task[tuple[str, ...]]] = {}
         self._threads = ThreadPoolExecutor(_LOOKUP_THREADS, thread_name_prefix="lookup")
 
-    async def addresses(self, host: str) -> tuple[str, ...]:
-        """Return the addresses of a host, best first; at least one. Raises Unreachable (DNS)."""
+    async def addresses(self, host: str, *, keeps: bool = False) -> tuple[str, ...]:
+        """Return the addresses of a host, best first; at least one. Raises Unreachable (DNS).
+
+        With ``keeps`` the last that it had will do where its name is gone. Without, they do while only the name
+        server does not answer, which says nothing of the name.
+        """
         if (address := literal(host)) is not None:
             return (address,)
-        until, known = self._known.get(host, (0.0, ()))
-        if asyncio.get_running_loop().time() < until:
-            return known
+        known = self._known.get(host, _Name())
+        if asyncio.get_running_loop().time() < known.until and (keeps or not known.is_stale):
+            return known.addresses
         asking = self._asking.get(host)
         if asking is None:
             asking = self._asking[host] = asyncio.create_task(self._ask(host))
@@ -155,17 +176,29 @@ class Resolver:
         try:
             return await asyncio.shield(asking)
         except OSError as e:
-            if known:
-                return known
-            raise Unreachable(Outcome.DNS, _explain(host, e)) from e
+            last = known.addresses or (tuple(self._kept(host)) if keeps else ())
+            if not last or not (keeps or e.errno == socket.EAI_AGAIN):
+                raise Unreachable(Outcome.DNS, _explain(host, e)) from e
+            return self._go_on(host, last, known, _explain(host, e))
         except UnicodeError as e:
             raise Unreachable(Outcome.DNS, f"{host!r} is not a host name") from e
 
+    def is_stale(self, host: str) -> bool:
+        """Say whether a host's addresses are those it had before its name was gone."""
+        return self._known.get(host, _Name()).is_stale
+
     def worked(self, host: str, address: str) -> None:
         """Try this address first the next time: it took a connection."""
-        until, known = self._known.get(host, (0.0, ()))
-        if address in known[1:]:
-            self._known[host] = until, (address, *(a for a in known if a != address))
+        known = self._known.get(host, _Name())
+        if address in known.addresses[1:]:
+            first = (address, *(a for a in known.addresses if a != address))
+            self._known[host] = known._replace(addresses=first)
+
+    def _go_on(self, host: str, last: tuple[str, ...], known: _Name, why: str) -> tuple[str, ...]:
+        if not known.is_stale:
+            log.warning("%s; going on with the address it had, %s", why, last[0])
+        self._known[host] = _Name(asyncio.get_running_loop().time() + TTL, last, is_stale=True)
+        return last
 
     def close(self) -> None:
         """Stop looking."""
@@ -180,7 +213,7 @@ class Resolver:
         finally:
             del self._asking[host]
         self._known.pop(host, None)
-        self._known[host] = loop.time() + TTL, found
+        self._known[host] = _Name(loop.time() + TTL, found)
         if len(self._known) > _MAX_NAMES:
             del self._known[next(iter(self._known))]
         if self._on_lookup is not None:

@@ -160,6 +160,11 @@ def options_of_a_crawl(function: Callable[..., Any]) -> Callable[..., Any]:
                 help="Connect to H2:P2 for H1:P1, as curl's --connect-to.",
             ),
             click.option(
+                "--keep-addresses/--no-keep-addresses",
+                default=False,
+                help="Where a name is gone, go on with the addresses it had, as long as its certificate is good.",
+            ),
+            click.option(
                 "--allow-private", multiple=True, metavar="CIDR", help="Private addresses that may be connected to."
             ),
             click.option("--bind-address", default="", metavar="ADDR", help="Connect from this local address."),

@@ -27,7 +27,7 @@ from crawler.config import Config
 from crawler.control import is_paused
 from crawler.coverage import coverage_facts
 from crawler.errors import Interrupted, SiteUnavailable, UsageError
-from crawler.frontier.engines import to_write, with_database
+from crawler.frontier.engines import to_read, to_write, with_database
 from crawler.model import Seed
 from crawler.plan.words import goal_lines
 from crawler.planning import goal_of
@@ -206,7 +206,7 @@ async def _until_stopped(
         loop.add_signal_handler(number, pressed)
 
     async def reachable() -> None:
-        found = site or await probe(seed, config, supervisor.spider.name, only_reach=True, listed=True)
+        found = site or await _reached(supervisor, seed, config)
         if found.refusal:
             raise SiteUnavailable(found.refusal)
 
@@ -218,6 +218,16 @@ async def _until_stopped(
     ) as board:  # fmt: skip
         view.told = board.note
         return await supervisor.run(reachable=reachable)
+
+
+async def _reached(supervisor: Supervisor, seed: Seed, config: Config) -> Site:
+    """Ask the seed alone, at the address it had where its name is gone and the user consented to that."""
+    known = to_read(supervisor.collection)
+    try:
+        kept = known.addresses if config.keep_addresses else None
+        return await probe(seed, config, supervisor.spider.name, only_reach=True, listed=True, kept=kept)
+    finally:
+        known.close()
 
 
 def _tell_goal(config: Config, console: Console) -> None:

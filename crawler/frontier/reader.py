@@ -104,6 +104,11 @@ class FrontierReader:
         row = self._db.execute("SELECT facts FROM host WHERE name = ?", (name,)).fetchone()
         return msgspec.json.decode(row[0], type=dict[str, Any]) if row else None
 
+    def addresses(self, host: str) -> list[str]:
+        """Return where a host was found the last time."""
+        found: list[str] = (self.host_get(f"addresses {host}") or {}).get("addresses", [])
+        return found
+
     def gate(self, origin: str) -> Gate | None:
         """Return what an origin's robots.txt settled."""
         row = self._db.execute(

@@ -57,6 +57,13 @@ class Remember(msgspec.Struct, tag=True, frozen=True):
     pace: dict[str, Any]
 
 
+class Resolved(msgspec.Struct, tag=True, frozen=True):
+    """Worker: a host was found at these addresses."""
+
+    host: str
+    addresses: tuple[str, ...]
+
+
 class Alive(msgspec.Struct, tag=True, frozen=True):
     """Worker, every few seconds: my event loop turns."""
 
@@ -82,7 +89,7 @@ class GiveBack(msgspec.Struct, tag=True, frozen=True):
     ids: tuple[int, ...]
 
 
-Call = Ask | Settle | NewSegment | SegmentClosed | Remember | Alive | Limited | Failed | GiveBack
+Call = Ask | Settle | NewSegment | SegmentClosed | Remember | Resolved | Alive | Limited | Failed | GiveBack
 
 
 class Welcome(msgspec.Struct, tag=True, frozen=True):
@@ -250,6 +257,10 @@ class RemoteFrontier:
     def limited(self, origin: str, until: float, why: str) -> None:
         """Tell all workers, without waiting, to leave an origin alone until then (seconds since the epoch)."""
         self._wire.push(Frame(0, call=Limited(origin, until, why)))
+
+    def resolved(self, host: str, addresses: tuple[str, ...]) -> None:
+        """Say, without waiting, where a host was found."""
+        self._wire.push(Frame(0, call=Resolved(host, addresses)))
 
     async def failed(self, error: OutlastError) -> None:
         """Tell the supervisor why this worker stops."""

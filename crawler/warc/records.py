@@ -154,6 +154,7 @@ def metadata(made: Exchange | None, capture: Capture, leased: Leased, told: Sett
         ("fetchTimeMs", str(taken)),
         ("outcome", capture.outcome.value),
         ("error", capture.error),
+        ("address", "the last one known; the name does not resolve" if capture.is_stale else ""),
         ("settled", told.state.value),
         ("reason", told.reason),
     ]

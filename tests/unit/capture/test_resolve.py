@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from ipaddress import ip_network
 
 import pytest
@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.capture import resolve
+from crawler.capture.dial import Dialer
+from crawler.capture.request import target_of
 from crawler.capture.resolve import Redirections, Resolver, Unreachable, is_private, permitted
 from crawler.errors import UsageError
 from crawler.model import Outcome
@@ -130,6 +132,65 @@ async def test_a_name_server_that_dies_does_not_take_its_last_answer_with_it(ans
     assert len(answers[1]) == 2
     assert len(heard) == 1
     resolver.close()
+
+
+GONE = socket.gaierror(socket.EAI_NONAME, "unknown")
+
+
+async def test_a_name_that_is_gone_takes_its_addresses_with_it_without_consent(answers, monkeypatch):
+    monkeypatch.setattr(resolve, "TTL", 0.0)
+    resolver = Resolver(kept=lambda host: ["3.3.3.3"])
+    await resolver.addresses("a.test")
+    answers[0]["a.test"] = GONE
+    with pytest.raises(Unreachable, match="no host named"):
+        await resolver.addresses("a.test")
+    assert not resolver.is_stale("a.test")
+    resolver.close()
+
+
+async def test_with_consent_it_is_asked_where_it_was_until_it_has_a_name_again(answers, monkeypatch):
+    monkeypatch.setattr(resolve, "TTL", 0.0)
+    resolver = Resolver(kept=lambda host: ["3.3.3.3"] if host == "b.test" else [])
+    found = await resolver.addresses("a.test", keeps=True)
+    assert not resolver.is_stale("a.test")
+    answers[0].update(dict.fromkeys(("a.test", "b.test", "c.test"), GONE))
+    assert await resolver.addresses("a.test", keeps=True) == found, "what this process found"
+    assert await resolver.addresses("b.test", keeps=True) == ("3.3.3.3",), "what an earlier one found"
+    assert resolver.is_stale("a.test")
+    assert resolver.is_stale("b.test")
+    for name, keeps in (("c.test", True), ("a.test", False)):
+        with pytest.raises(Unreachable):
+            await resolver.addresses(name, keeps=keeps)
+    answers[0]["a.test"] = ("4.4.4.4",)
+    assert await resolver.addresses("a.test", keeps=True) == ("4.4.4.4",)
+    assert not resolver.is_stale("a.test")
+    resolver.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "verify", "goes_on"),
+    [("https://a.test/", True, True), ("https://a.test/", False, False), ("http://a.test/", True, False)],
+)
+async def test_last_addresses_are_for_who_can_show_a_certificate(answers, url, verify, goes_on):
+    answers[0]["a.test"] = GONE
+    dialer = Dialer(
+        proxy=None, redirections=Redirections(), private_allowed=(), bind_address=None, timeout=5, verify=verify,
+        trusted_hosts=frozenset(), ca_cert=None, on_lookup=None, on_chain=None, kept=lambda host: ["1.1.1.1"],
+    )  # fmt: skip
+    with nullcontext() if goes_on else pytest.raises(Unreachable, match="no host named"):
+        assert await dialer._addresses(target_of(url)) == ["1.1.1.1"]
+    dialer.close()
+
+
+async def test_a_private_address_is_none_to_go_on_with(answers):
+    answers[0]["a.test"] = GONE
+    dialer = Dialer(
+        proxy=None, redirections=Redirections(), private_allowed=(), bind_address=None, timeout=5, verify=True,
+        trusted_hosts=frozenset(), ca_cert=None, on_lookup=None, on_chain=None, kept=lambda host: ["10.0.0.1"],
+    )  # fmt: skip
+    with pytest.raises(Unreachable, match="private address"):
+        await dialer._addresses(target_of("https://a.test/"))
+    dialer.close()
 
 
 async def test_what_worked_comes_first(answers):
