@@ -40,6 +40,8 @@ COMMANDS = {
     "seal": ("sign", "The same as sign."),
     "prove": ("prove", "Write a proof of one record that needs nothing but the public key."),
     "grant": ("grant", "Let volunteers without credentials add what they crawled."),
+    "coordinate": ("coordinate", "Let volunteers without credentials crawl along."),
+    "join": ("join", "Crawl along for a coordinator, with a token."),
     "destinations": ("destinations", "Name places for copies, and see what each really does."),
     "verify": ("verify", "Prove that a collection or WARC file is whole."),
     "repair": ("repair", "Save what is whole of a damaged WARC file or collection."),

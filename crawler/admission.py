@@ -129,6 +129,22 @@ class Admission:
         return rules
 
 
+class Errands(Admission):
+    """A volunteer's: what its coordinator lends was admitted there, and what pages name is read there."""
+
+    def sift(self, settlement: Settlement) -> Settlement:
+        """Return a settlement without what is the coordinator's business."""
+        return replace(self.watched(settlement), outlinks=(), gate=None)
+
+    def admit(self, fetch: Fetch) -> Refusal | None:
+        """Refuse nothing."""
+        return None
+
+    def gate_for(self, place: str) -> Fetch | None:
+        """Return None: its robots.txt was settled before an origin's fetches were lent."""
+        return None
+
+
 def _refused(fetch: Fetch, standing: Standing, reason: str) -> Covered:
     assert fetch.covers is not None
     kind, thing = fetch.covers

@@ -18,6 +18,9 @@
       manifest.jsonl           one hash-chained line a sealed segment
       evidence/                signed statements of all this, and time-stamps of the manifest's head
       dataset.sqlite           what the WARCs say, as tables; made anew from them at any time (dataset.lock: by one run)
+      coordinator.json         where volunteers find a coordinator of this; coordinator.pem: what it shows them
+      incoming/                parts of volunteers' segments that come through it
+      volunteer.json           who this is to its coordinator, for its owner alone; volunteer.pem: what it signs with
       copies.sqlite            which copy of what is where, and what proved it
       encrypted/               segments as they leave, where copies are encrypted
       replay/                  replay index and list of pages; made anew from the WARCs at any time
@@ -75,7 +78,7 @@ class Marker:
     #: Where a spider of its own reads this site, each version of its file: ``name``, ``sha256``, ``since``. The last
     #: is the one that is used.
     spiders: list[dict[str, str]] = field(default_factory=list)
-    #: The database of the fleet that crawls with it; empty where its frontier is its own file.
+    #: The database of the fleet that crawls with it, or where its coordinator is; empty where its frontier is its own.
     frontier: str = ""
 
     @property
@@ -129,9 +132,11 @@ class Collection:
         return cls(root, marker)
 
     @classmethod
-    def create(cls, root: Path, seed: Seed, platform: str) -> Self:
-        """Make a new, empty collection; ``root`` must be missing or vacant."""
-        if not is_vacant(root):
+    def create(
+        cls, root: Path, seed: Seed, platform: str, *, frontier: str = "", beside: frozenset[str] = frozenset()
+    ) -> Self:  # fmt: skip
+        """Make a new, empty collection; ``root`` must be missing or vacant, but for the files ``beside``."""
+        if not is_vacant(root, beside):
             raise NotACollection(f"{root} exists and is not an Outlast collection; name another with --into.")
         marker = Marker(
             format=FORMAT,
@@ -142,6 +147,7 @@ class Collection:
             options=seed.options,
             since=seed.since,
             until=seed.until,
+            frontier=frontier,
         )
         made = cls(root, marker)
         missing = [folder for folder in root.parents if not folder.exists()]
@@ -289,12 +295,17 @@ def default_root(seed: Seed) -> Path:
     return Path(slug.strip("-.")[:120] or "site")
 
 
-def is_vacant(root: Path) -> bool:
-    """Say whether a collection can be made here: nothing is, or no more than a power cut left of making one."""
+def is_vacant(root: Path, beside: frozenset[str] = frozenset()) -> bool:
+    """Say whether a collection can be made here: nothing is, or no more than a power cut left of making one.
+
+    ``beside`` names files that may be there.
+    """
     if not root.exists():
         return True
     return root.is_dir() and all(
-        place.name == _MARKER_PART or (place.name in _FOLDERS and place.is_dir() and not any(place.iterdir()))
+        place.name == _MARKER_PART
+        or place.name in beside
+        or (place.name in _FOLDERS and place.is_dir() and not any(place.iterdir()))
         for place in root.iterdir()
     )
 

@@ -348,6 +348,12 @@ class Committer:
                 self._committed()
             await self._segments.retire()
 
+    async def seal(self) -> None:
+        """Commit what is finished, and close all segments as far as their groups are settled; others are begun."""
+        await self.flush()
+        async with self._flushing:
+            await self._segments.retire(everything=True)
+
     def _batch(self) -> list[_Done]:
         """Take what is finished, as much of it as fits one frame."""
         batch: list[_Done] = []
@@ -363,9 +369,7 @@ class Committer:
         self._closing = True
         self._wake.set()
         await self._task
-        await self.flush()
-        async with self._flushing:
-            await self._segments.retire(everything=True)
+        await self.seal()
 
     async def _run(self) -> None:
         while not self._closing:

@@ -83,5 +83,7 @@ class Config:
     frontier: str = ""
     #: Seconds that a machine of a fleet may be silent before others have what it held.
     lease: float = 60.0
+    #: Whether a coordinator says what is fetched: none of its hosts is trusted with private addresses.
+    volunteer: bool = False
     #: Where each value that is not a default came from: {"robots": "commandline"}.
     sources: dict[str, str] = field(default_factory=dict)

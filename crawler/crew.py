@@ -25,6 +25,7 @@ import msgspec
 from crawler import clock
 from crawler.control import Steering
 from crawler.errors import OutlastError
+from crawler.frontier.engines import is_volunteer
 from crawler.frontier.present import may_ask, share
 from crawler.frontier.remote import (
     Ask,
@@ -32,6 +33,7 @@ from crawler.frontier.remote import (
     Done,
     Drop,
     Failed,
+    Flush,
     Frame,
     Freeze,
     GiveBack,
@@ -127,11 +129,12 @@ class Crew:
         self._closed = closed
         self._stop = stop
         self._size = config.workers or os.cpu_count() or 1
-        self._splits = not (config.rate or config.delay) and config.concurrency >= self._size
+        self.limit(config.rate, config.concurrency, config.delay)
         self._advised = get(platform).rates
         self._workers: list[_Worker] = []
         self._steering = Steering()
-        self._lease_seconds = config.lease if collection.marker.frontier else LEASE_SECONDS
+        is_shared = bool(collection.marker.frontier) and not is_volunteer(collection.marker)
+        self._lease_seconds = config.lease if is_shared else LEASE_SECONDS
         self._ending = False
         self._deaths = 0
         #: What this machine may do as one of a fleet; None where there is none.
@@ -195,11 +198,22 @@ class Crew:
         for worker in self._workers:
             self._instruct(worker)
 
+    def limit(self, rate: float, concurrency: int, delay: float) -> None:
+        """Let these be the ceilings per host, of all machines together; workers hear of them next time."""
+        self._config = replace(self._config, rate=rate, concurrency=concurrency, delay=delay)
+        self._splits = not (rate or delay) and concurrency >= self._size
+
     def drop(self, part: Part) -> None:
         """Let all workers give back what they hold for what may be dead."""
         for worker in self._workers:
             with suppress(ConnectionError):
                 worker.wire.push(Frame(0, reply=Drop(part.origin, part.lane)))
+
+    def flush(self) -> None:
+        """Let all workers close their segments."""
+        for worker in self._workers:
+            with suppress(ConnectionError):
+                worker.wire.push(Frame(0, reply=Flush()))
 
     def attend(self, present: Present) -> None:
         """Let all workers do with what is this machine's share of the fleet from now on."""
@@ -210,7 +224,7 @@ class Crew:
         for worker in self._workers:
             self._instruct(worker, anew=present.was_out)
         if present.is_ready and (known is None or not known.is_ready):
-            self._tell_idle()
+            self.look_again()
 
     def _instruct(self, worker: _Worker, *, anew: bool = False) -> None:
         steering, present = self._steering, self._present
@@ -325,7 +339,7 @@ class Crew:
                 worker.committed = True
                 worker.settled += len(call.commit.settlements)
                 self.newest += (s.location for s in call.commit.settlements if s.location and s.state is State.DONE)
-                self._tell_idle()
+                self.look_again()
             case NewSegment():
                 return Done(await self._writer(self._new_segment, worker, call.kind))
             case SegmentClosed():
@@ -346,7 +360,7 @@ class Crew:
                 self._stop(error)
             case GiveBack():
                 await self._writer(self._frontier.give_back, worker.name, call.ids)
-                self._tell_idle()
+                self.look_again()
         return Done()
 
     async def _grant(self, worker: _Worker, ask: Ask) -> Granted:
@@ -416,7 +430,8 @@ class Crew:
                 with suppress(ConnectionError):
                     other.wire.push(Frame(0, reply=Freeze(told.origin, told.until, told.why)))
 
-    def _tell_idle(self) -> None:
+    def look_again(self) -> None:
+        """Let workers that asked in vain ask again: there may be work now."""
         for worker in self._workers:
             if worker.idle:
                 worker.idle = False

@@ -7,6 +7,8 @@ dead      a part is dead              the answers that showed it, queued again  
 withheld  an answer that came after   it                                             yes
 alive     it answers again            -                                              -
 soft 404  one answer means 404        the answers that were taken for captures       no
+disowned  nobody asked a volunteer    what it brought all the same                   yes
+forged    a volunteer's differs       it, where the site itself answered otherwise   yes
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NAME = "deathwatch.jsonl"
-_STRIKING = frozenset({"dead", "withheld"})
+_STRIKING = frozenset({"dead", "withheld", "disowned", "forged"})
 
 
 @dataclass(frozen=True, slots=True)

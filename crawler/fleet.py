@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from crawler import clock
 from crawler.errors import OutlastError
+from crawler.frontier.engines import is_volunteer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +62,7 @@ def members(collection: Collection) -> list[Member]:
 
     Raises DatabaseLost where the database cannot be reached.
     """
-    if not collection.marker.frontier:
+    if not collection.marker.frontier or is_volunteer(collection.marker):
         return []
     from crawler.frontier.postgres.reader import PostgresReader  # noqa: PLC0415 - only fleets have psycopg
 

@@ -155,7 +155,8 @@ def pool_options(config: Config, seed_url: str, spool: Path) -> PoolOptions:
         user_agent=config.user_agent, ca_cert=Path(config.ca_cert) if config.ca_cert else None, verify=config.verify,
         proxy=config.proxy or None, resolve=config.resolve, connect_to=config.connect_to,
         bind_address=config.bind_address or None, private_allowed=tuple(ip_network(c) for c in config.allow_private),
-        trusted_hosts=frozenset({host_of(seed_url), *config.listed_hosts}), connect_timeout=config.connect_timeout,
+        trusted_hosts=frozenset() if config.volunteer else frozenset({host_of(seed_url), *config.listed_hosts}),
+        connect_timeout=config.connect_timeout,
         first_byte_timeout=config.first_byte_timeout, idle_timeout=config.idle_timeout,
         total_timeout=config.total_timeout, max_body=config.max_body or None, spool_dir=spool,
     )  # fmt: skip

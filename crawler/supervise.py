@@ -13,17 +13,18 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from crawler import clock
-from crawler.admission import Admission
+from crawler.admission import Admission, Errands
 from crawler.capture import spool
 from crawler.collection import OPEN_SUFFIX
 from crawler.control import ONCE, Order, Orders
 from crawler.crew import Crew
-from crawler.errors import DatabaseLost, DiskFull, Interrupted, OutlastError, SiteUnavailable, TimeUp
+from crawler.errors import DatabaseLost, DiskFull, Interrupted, OutlastError, SiteUnavailable, TimeUp, UsageError
 from crawler.fleet import Fleet
 from crawler.frontier import checkpoint
+from crawler.frontier.engines import is_volunteer
 from crawler.frontier.thread import WriterThread
 from crawler.model import SegmentClass
 from crawler.planning import Planning
@@ -74,6 +75,28 @@ class Report:
     heard: tuple[tuple[Note, int], ...] = ()
 
 
+class Volunteer(Protocol):
+    """What brings a run its work where a coordinator does, and takes what comes of it."""
+
+    def attach(self, run: Supervisor) -> None:
+        """Belong to a run, of which it uses ``crew``, ``call`` and ``stop``."""
+
+    async def join(self) -> None:
+        """Take part; return once others know."""
+
+    def begin(self) -> None:
+        """Fetch work: workers are there."""
+
+    async def leave(self) -> None:
+        """Fetch no more."""
+
+    async def part(self) -> None:
+        """All is sealed: bring it, and go."""
+
+    def hurry(self) -> None:
+        """Go at once."""
+
+
 def pressure(free: int, reserve: int, room: int) -> float:
     """Return how hard a crawl is to brake: 0 with ``room`` bytes and more to the reserve, 1 with none."""
     return min(max(1 - (free - reserve) / room, 0.0), 1.0) if room else 0.0
@@ -94,15 +117,17 @@ class Supervisor:
         progress: Callable[[Stats, float], None] = lambda stats, seconds: None,
         say: Callable[[str], None] = lambda line: None,
         tell: Callable[[dict[str, str]], None] = lambda event: None,
+        volunteer: Volunteer | None = None,
     ) -> None:
         self.collection = collection
         self.frontier = frontier
         self.config = config
         self.seed = seed
         self.spider = spider
-        self.admission = Admission(spider, seed, config, frontier)
+        kind = Admission if volunteer is None else Errands
+        self.admission = kind(spider, seed, config, frontier)
         self._progress = progress
-        self._call = WriterThread(collection.frontier)
+        self._call = self.call = WriterThread(collection.frontier)
         self._stamping = Stamping(collection, config.tsa)
         self._sealing = Sealing(collection, frontier, self._call, failed=self.stop, sealed=self._stamping.wake)
         self._vigil = Vigil(
@@ -112,11 +137,14 @@ class Supervisor:
             give_up_after=config.give_up_after, say=tell, drop=self._drop,
         )  # fmt: skip
         self.admission.watched = self._vigil.sift
-        self._crew = Crew(
+        self._crew = self.crew = Crew(
             collection, frontier, self._call, self.admission, config, seed, spider.name, self._vigil,
             closed=self._sealing.add, stop=self.stop,
         )  # fmt: skip
-        self._fleet = self._of_fleet()
+        self._volunteer = volunteer
+        self._fleet: Fleet | Volunteer | None = volunteer or self._of_fleet()
+        if volunteer is not None:
+            volunteer.attach(self)
         self._orders = Orders(collection.root)
         self._planning = Planning(collection, frontier, config, spider, say)
         self._paused = False
@@ -143,10 +171,12 @@ class Supervisor:
                 await self._fleet.join()
             await self._call(self._prepare)
             stats = await self._call(self.frontier.stats)
-            if stats.queued - stats.blocked > 0:
+            if self._volunteer is not None or stats.queued - stats.blocked > 0:
                 if not self._vigil.dead:  # else it is asked now and then, and waited for
                     await reachable()
                 await self._crew.start()
+                if self._volunteer is not None:
+                    self._volunteer.begin()
                 await self._watch()
         except OutlastError as e:
             self._error = self._error or e
@@ -157,6 +187,8 @@ class Supervisor:
     def _of_fleet(self) -> Fleet | None:
         if not self.collection.marker.frontier:
             return None
+        if is_volunteer(self.collection.marker):
+            raise UsageError(f"{self.collection.root} is a volunteer's; archive join {self.collection.root} goes on.")
         frontier: Any = self.frontier
         return Fleet(frontier.address, frontier.node, self.config.lease, told=self._crew.attend, lost=self.stop)
 
@@ -169,6 +201,8 @@ class Supervisor:
     def kill(self) -> None:
         """End all workers at once; the next run recovers what they had written."""
         self._crew.kill()
+        if self._volunteer is not None:
+            self._volunteer.hurry()
 
     def workers(self) -> list[dict[str, Any]]:
         """Return what is known of each worker that runs now."""
@@ -229,7 +263,7 @@ class Supervisor:
             self._take_up()
         for path in self.collection.open_segments():
             self._recovered += recover(path, self.collection, self.frontier, self.spider, self.seed, self.admission)
-        if self.frontier.meta_get("seeded") != str(self.frontier.round):
+        if self._volunteer is None and self.frontier.meta_get("seeded") != str(self.frontier.round):
             spider = self.spider(seed=self.seed)
             self.frontier.offer(list(self.admission.admitted(spider.seeds(self.seed))))
             self.frontier.meta_set("seeded", str(self.frontier.round))
@@ -265,7 +299,7 @@ class Supervisor:
             if self._planning.is_due:
                 await self._call(self._plan)
             await self._crew.check(self._recover_worker)
-            if self._fleet is not None and time.monotonic() > self._reaps:
+            if self._fleet is not None and self._volunteer is None and time.monotonic() > self._reaps:
                 self._reaps = time.monotonic() + self.config.lease / 4
                 await self._call(self.frontier.reap, clock.now())
             if not stats.leased and not (self._paused and stats.queued) and not self._stopping.is_set():
@@ -354,7 +388,8 @@ class Supervisor:
         if self._vigil.is_pondering:
             return
         if stats.queued - stats.blocked <= 0:
-            self.stop(None)
+            if self._volunteer is None:  # else there may be more, or it is told when there is not
+                self.stop(None)
             return
         if await self._call(self._vigil.doubt):
             return
@@ -376,6 +411,8 @@ class Supervisor:
         await self._seal_rest()
         await self._sealing.settle()
         self._sealing.close()
+        if self._volunteer is not None:
+            await self._volunteer.part()
         await self._stamping.settle()
 
     async def _seal_rest(self) -> None:

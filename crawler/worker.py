@@ -35,7 +35,7 @@ from crawler.commit import Committer, read_run
 from crawler.errors import DiskFull, OutlastError, TooFewFiles
 from crawler.framing import Head, parse_headers
 from crawler.frontier.engines import to_read
-from crawler.frontier.remote import Drop, Freeze, Look, RemoteFrontier, Reply, Steer, Stop, Welcome, Wire
+from crawler.frontier.remote import Drop, Flush, Freeze, Look, RemoteFrontier, Reply, Steer, Stop, Welcome, Wire
 from crawler.frontier.scheduler import WAKE, Hand
 from crawler.model import Capture, Fetch, Leased, Lookup, SegmentClass, State, Tls
 from crawler.politeness.pace import Change, Pace
@@ -266,6 +266,8 @@ class Worker:
                 self.hand.look_again()
             case Steer():
                 self._steer(reply)
+            case Flush():
+                self._keep(self.committer.seal())
             case Drop():
                 if ids := self.hand.give_up(reply.origin, reply.lane):
                     self.frontier.give_back(ids)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import signal
 import sys
 import time
@@ -162,7 +163,7 @@ def _run(
     swept = [Template.of(text).url(0) for text in marker.templates]
     config = replace(config, listed_hosts=tuple(sorted({host_of(u) for u in (*order.urls, *marker.seeds, *swept)})))
     seed = replace(order.seed, url=marker.seed, since=marker.since, until=marker.until, options=marker.options)
-    view = _Progress(console, beside)
+    view = Progress(console, beside)
     supervisor = Supervisor(
         collection, frontier, config, seed, get(marker.platform, collection.spider_file), reparse=order.reparse,
         progress=view.show, say=console.say,
@@ -187,7 +188,7 @@ def _run(
 
 async def _until_stopped(
     supervisor: Supervisor, seed: Seed, config: Config, site: Site | None, console: Console, listener: socket | None,
-    view: _Progress,
+    view: Progress,
 ) -> Report:  # fmt: skip
     """Run the supervisor; the first Ctrl-C stops it in good order, the second at once."""
     presses = 0
@@ -281,7 +282,7 @@ def _remembered(frontier: SqliteFrontier, config: Config) -> Config:
     return config
 
 
-class _Progress:
+class Progress:
     """A tqdm bar on a terminal, one plain line every half minute elsewhere."""
 
     def __init__(self, console: Console, beside: pushing.Pushing | None) -> None:
@@ -401,4 +402,4 @@ def log_to(collection: Collection) -> None:
     root.setLevel(logging.INFO)
     root.propagate = False
     logging.raiseExceptions = False  # a full disk must not fill the terminal with complaints of the log
-    log.info("begin: %s", " ".join(sys.argv))
+    log.info("begin: %s", re.sub(r"outlast-[\w-]{40,}", "TOKEN", " ".join(sys.argv)))

@@ -152,13 +152,17 @@ class Drop(msgspec.Struct, tag=True, frozen=True):
     lane: str
 
 
+class Flush(msgspec.Struct, tag=True, frozen=True):
+    """Supervisor, unasked: close your segments, though they are neither full nor old: somebody waits for them."""
+
+
 class Stop(msgspec.Struct, tag=True, frozen=True):
     """Supervisor, unasked: finish what is in flight and end."""
 
     reason: str
 
 
-Reply = Welcome | Granted | Done | Freeze | Look | Steer | Drop | Stop
+Reply = Welcome | Granted | Done | Freeze | Look | Steer | Drop | Flush | Stop
 
 
 class Frame(msgspec.Struct, array_like=True, frozen=True):

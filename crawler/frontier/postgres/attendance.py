@@ -27,6 +27,12 @@ class Attendance:
         self._node = node
         self._lease = lease
 
+    def say_for(self, node: int) -> Present:
+        """Say it for another node, which cannot itself. ``until`` is of this machine's clock."""
+        self._node = node
+        found: Present = self.say()
+        return found
+
     @steadily
     def say(self) -> Present:
         """Prolong this node's lease and those of its workers, and learn who else is there."""
@@ -62,4 +68,13 @@ class Attendance:
         """Take part no longer: nothing of this node asks anybody anything."""
         self._db.again()
         self._db.execute("UPDATE node SET expires = 0 WHERE id = ?", (self._node,))
+        self.close()
+
+    def leave_for(self, node: int) -> None:
+        """Say for another node that it asks nobody anything any more."""
+        self._db.again()
+        self._db.execute("UPDATE node SET expires = 0 WHERE id = ?", (node,))
+
+    def close(self) -> None:
+        """Close the connection."""
         self._db.close()

@@ -95,8 +95,8 @@ SELECT id, bucket FROM fetch WHERE state = 'leased' AND worker IN (SELECT worker
 ORDER BY id FOR UPDATE SKIP LOCKED;
 
 -- name: put_back
--- A leased fetch is queued again, its attempts as they were.
-UPDATE fetch SET state = 'queued', worker = NULL WHERE id = :id;
+-- A leased fetch is queued again, its attempts as they were. A volunteer may have it all the same, and prove it.
+UPDATE fetch SET state = 'queued', worker = CASE WHEN worker LIKE '%-v' THEN worker END WHERE id = :id;
 
 -- name: prolong
 -- A worker is alive.
@@ -243,3 +243,75 @@ LEFT JOIN (SELECT node, count(*) FILTER (WHERE state = 'asked') AS asked, count(
     count(*) FILTER (WHERE state = 'differs') AS differs, count(*) FILTER (WHERE state = 'unchecked') AS unchecked
     FROM witness GROUP BY node) w ON w.node = n.id
 ORDER BY n.id;
+
+-- name: invite
+-- What one volunteer may join with, once.
+INSERT INTO invite (secret, label, trust, quota_bytes, quota_leases, made, expires)
+VALUES (:secret, :label, :trust, :quota_bytes, :quota_leases, extract(epoch FROM clock_timestamp()),
+    extract(epoch FROM clock_timestamp()) + :seconds);
+
+-- name: invited
+-- An invitation that may be taken up, which nobody else takes up meanwhile.
+SELECT label, trust, quota_bytes, quota_leases, node FROM invite
+WHERE secret = :secret AND (node IS NOT NULL OR expires > extract(epoch FROM clock_timestamp())) FOR UPDATE;
+
+-- name: enrol
+-- A volunteer becomes a node.
+INSERT INTO node (name, kind, label, trust, secret, public_key, quota_bytes, quota_leases, seen)
+VALUES (:name, 'volunteer', :label, :trust, :secret, :public_key, :quota_bytes, :quota_leases,
+    extract(epoch FROM clock_timestamp())) RETURNING id;
+
+-- name: volunteer_by
+-- A volunteer, by what it shows or by its number.
+SELECT id, label, trust, public_key, quota_bytes, quota_leases, revoked > 0 FROM node
+WHERE kind = 'volunteer' AND (secret = :secret::BYTEA OR id = :node::BIGINT);
+
+-- name: owned
+-- Fetches that a volunteer was the last to get, and nobody settled since.
+SELECT id, bucket, state, token, url, attempts, segment FROM fetch
+WHERE id = ANY(:ids) AND worker = :worker AND state IN ('queued', 'leased', 'held') ORDER BY id FOR UPDATE;
+
+-- name: hold_all
+-- Fetches are durable with a volunteer, in a segment of its own.
+UPDATE fetch SET state = 'held', segment = :segment WHERE id = ANY(:ids);
+
+-- name: let_go_all
+-- What was held is queued again; whose it was is kept, for the case that it proves it after all.
+UPDATE fetch SET state = 'queued', segment = NULL, worker = CASE WHEN :kept THEN worker END WHERE id = ANY(:ids);
+
+-- name: held_in
+-- What is held in a segment.
+SELECT id, bucket FROM fetch WHERE segment = :segment AND state = 'held' ORDER BY id FOR UPDATE;
+
+-- name: lapsed
+-- Segments that are not wholly there, of who is revoked or was silent for longer than its term.
+SELECT s.name, n.revoked > 0 FROM brought b JOIN node n ON n.id = b.node JOIN segment s ON s.id = b.segment
+WHERE (b.state IN ('open', 'sent') AND n.revoked > 0) OR (b.state = 'open' AND n.seen < :before);
+
+-- name: revoked
+-- Workers of who is revoked, that hold something.
+SELECT DISTINCT h.worker FROM node n JOIN holder h ON h.node = n.id JOIN fetch f ON f.worker = h.worker
+WHERE n.revoked > 0 AND f.state = 'leased';
+
+-- name: brings
+-- A volunteer brings a segment; one that is another's stays so.
+INSERT INTO brought (segment, node, changed) VALUES (:segment, :node, :now) ON CONFLICT (segment) DO NOTHING;
+
+-- name: brought
+-- A segment that a volunteer brings.
+SELECT s.name, b.node, b.state, b.bytes, b.sha256, b.parts, b.signature, b.upload, b.reason
+FROM brought b JOIN segment s ON s.id = b.segment WHERE s.name = :name;
+
+-- name: brought_in
+-- Segments of volunteers in one state, oldest first.
+SELECT s.name, b.node, b.state, b.bytes, b.sha256, b.parts, b.signature, b.upload, b.reason
+FROM brought b JOIN segment s ON s.id = b.segment WHERE b.state = :state ORDER BY b.changed;
+
+-- name: bytes_brought
+-- How many bytes of segments a volunteer has brought, or is bringing.
+SELECT coalesce(sum(bytes), 0)::BIGINT FROM brought WHERE node = :node AND state NOT IN ('refused', 'lost');
+
+-- name: work_of
+-- What a fetch of this round is to be done as, who got it last, and where its capture stands.
+SELECT f.id, f.work, f.state, f.worker, s.name, f.offset FROM fetch f LEFT JOIN segment s ON s.id = f.segment
+WHERE f.round = :round AND f.fingerprint = :fingerprint;

@@ -5,10 +5,12 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from crawler.errors import DatabaseLost
 from crawler.frontier.postgres.connection import Database, steadily
 from crawler.frontier.reader import FrontierReader, parted
-from crawler.model import Original
+from crawler.model import Fetch, Original
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,3 +90,13 @@ class PostgresReader(FrontierReader):
         if self._db.execute("SELECT to_regclass('brought')").fetchall()[0][0] is None:
             return []
         return self._db.execute(self._sql["members"]).fetchall()  # type: ignore[no-any-return]
+
+    @steadily
+    def work_of(self, fingerprint: bytes) -> dict[str, Any] | None:
+        """Return a fetch of this round: id, fetch, state, worker (who got it last), place (segment and offset)."""
+        facts = {"round": self.round, "fingerprint": fingerprint}
+        row = self._db.execute(self._sql["work_of"], facts).fetchone()
+        if row is None:
+            return None
+        fetch = msgspec.msgpack.decode(row[1], type=Fetch)
+        return {"id": row[0], "fetch": fetch, "state": row[2], "worker": row[3], "place": (row[4], row[5])}

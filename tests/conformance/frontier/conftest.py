@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from crawler.frontier.errands import ErrandFrontier
 from crawler.frontier.postgres.engine import PostgresFrontier
 from crawler.frontier.sqlite import SqliteFrontier
 from tests.conformance.frontier import database
@@ -33,12 +34,14 @@ def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
     database.drop(address)
 
 
-@pytest.fixture(params=["memory", "file", "postgres"])
+@pytest.fixture(params=["memory", "file", "postgres", "errands"])
 def frontier(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqliteFrontier]:
     address = ""
     if request.param == "postgres":
         address = database.schema(request.getfixturevalue("postgres"))
         made: SqliteFrontier = PostgresFrontier(address, "here")
+    elif request.param == "errands":
+        made = ErrandFrontier(tmp_path / "frontier.sqlite", 7)
     else:
         made = SqliteFrontier(":memory:" if request.param == "memory" else tmp_path / "frontier.sqlite")
     made.set_lanes({"listings": 10, "posts": 20, "video": 90})

@@ -1,0 +1,159 @@
+"""Two volunteers without credentials crawl for a coordinator; one is killed for good. All is at the destination."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from fastwarc.warc import ArchiveIterator
+
+from crawler.collection import Collection
+from crawler.fleet import Member, members
+from crawler.replicas.run import running
+from tests.acceptance.s3_servers import BUCKET, Server, free_ports, seaweedfs
+from tests.acceptance.support import archive, command, environment, settled
+from tests.acceptance.test_grant import BARE
+from tests.conformance.frontier import database
+
+LEASE, TERM, RATE = 3, 6, 25
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    with database.server() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with seaweedfs(tmp_path_factory.mktemp("weed")) as server:
+        yield server
+
+
+@dataclass
+class Rescue:
+    """A crawl that a coordinator has, and the processes that take part."""
+
+    root: Path
+    address: str
+    site: str
+    to: list[str]
+    secrets: dict[str, str]
+
+    @property
+    def collection(self) -> Path:
+        return self.root / "c"
+
+    def begin(self) -> None:
+        """Make the collection; what is asked for that is asked again by volunteers."""
+        ran = archive(
+            "crawl", self.site, "--into", self.collection, "--frontier", self.address, "--lease", f"{LEASE}s",
+            "--max-time", "0.01", "--workers", 1, "--rate", RATE,
+        )  # fmt: skip
+        assert ran.code == 7, ran.err
+
+    @contextmanager
+    def coordinator(self, *more: object) -> Iterator[subprocess.Popen[bytes]]:
+        (port,) = free_ports(1)
+        words = ["coordinate", self.collection, *self.to, "--listen", f"127.0.0.1:{port}", "--term", f"{TERM}s", *more]
+        with (self.root / "coordinator.log").open("ab") as log:
+            child = subprocess.Popen(command(*words), stdout=log, stderr=log, env=environment(**self.secrets))
+        try:
+            until((self.collection / "coordinator.json").is_file)
+            yield child
+        finally:
+            child.kill()
+            child.wait()
+
+    def token(self, name: str, *more: object) -> str:
+        ran = archive("coordinate", self.collection, "--invite", name, "-q", *more)
+        assert ran.code == 0, ran.err
+        return ran.out.strip()
+
+    def join(self, name: str, token: str = "", *more: object) -> subprocess.Popen[bytes]:
+        words = ["join", token or self.token(name), self.root / name, "--workers", 1, "--allow-private", "127.0.0.0/8"]
+        with (self.root / f"{name}.log").open("ab") as log:
+            return subprocess.Popen(
+                command(*words, *more), stdout=log, stderr=log, env=environment(**BARE), start_new_session=True
+            )
+
+    def members(self) -> dict[str, Member]:
+        return {one.name: one for one in members(Collection.open(self.collection))}
+
+    def fetches(self) -> dict[str, tuple[str, str]]:
+        """Return URL → (state, segment) as the database has them."""
+        place, _, schema = self.address.partition("&schema=")
+        with psycopg.connect(place) as db:
+            rows = db.execute(
+                f'SELECT f.url, f.state, s.name FROM "{schema}".fetch f LEFT JOIN "{schema}".segment s ON s.id = f.segment'
+            ).fetchall()
+        return {url: (state, segment or "") for url, state, segment in rows}
+
+    def said(self, name: str) -> str:
+        return (self.root / f"{name}.log").read_text()
+
+
+def until(true: Callable[[], object], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def requests_in(server: Server) -> dict[str, set[str]]:
+    """Return segment → URLs answered in it, of all segments in the bucket, each what its name says."""
+    client = server.client()
+    found: dict[str, set[str]] = {}
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET):
+        for one in page.get("Contents", ()):
+            if "/warcs/" not in one["Key"]:
+                continue
+            data = client.get_object(Bucket=BUCKET, Key=one["Key"])["Body"].read()
+            name, _, digest = one["Key"].rpartition("/")[2].removesuffix(".warc.gz").rpartition("-")
+            assert hashlib.sha256(data).hexdigest().startswith(digest)
+            found[f"{name}.warc.gz"] = {
+                record.headers["WARC-Target-URI"]
+                for record in ArchiveIterator(io.BytesIO(data), parse_http=False)
+                if record.headers["WARC-Type"] in {"response", "revisit"}
+            }
+    return found
+
+
+@pytest.mark.timeout(400)
+def test_one_of_two_volunteers_is_killed_for_good(tmp_path: Path, postgres: str, weed: Server) -> None:
+    with running("mastodon", size=60) as replica:
+        site = f"127.0.0.1:{replica.port}"
+        assert archive("crawl", site, "--into", tmp_path / "plain", "--workers", 1).code == 0
+        rescue = Rescue(tmp_path, database.schema(postgres), site, weed.to("v"), weed.environment)
+        rescue.begin()
+        with rescue.coordinator() as coordinator:
+            dies, lives = rescue.join("dies", "", "--seal-every", "1h"), rescue.join("lives")
+            until(lambda: (known := rescue.members()).keys() >= {"dies", "lives"} and known["dies"].held > 10)
+            os.killpg(dies.pid, signal.SIGKILL)
+            dies.wait()
+            assert lives.wait(120) == 0, rescue.said("lives")
+            assert coordinator.wait(60) == 0, rescue.said("coordinator")
+        known = rescue.members()
+        pushed = archive("push", rescue.collection, *rescue.to, **rescue.secrets)
+        assert pushed.code == 0, pushed.err
+        back = archive("pull", *rescue.to[1:], "--into", tmp_path / "back", **rescue.secrets)
+    fetches, there = rescue.fetches(), requests_in(weed)
+    wanted = {url for (_, url), (state, _) in settled(tmp_path / "plain").items() if state == "done"}
+    assert wanted <= {url for url, (state, _) in fetches.items() if state == "done"}
+    for url, (state, segment) in fetches.items():
+        assert state in {"done", "excluded"}, (url, state)
+        assert state != "done" or url in there[segment]
+    assert (known["dies"].held, known["dies"].leased, known["lives"].held) == (0, 0, 0)
+    assert known["lives"].captures + known["dies"].captures >= len(wanted)
+    assert back.code == 0, back.err
+    assert archive("verify", tmp_path / "back").code == 0
