@@ -13,6 +13,7 @@ OutlastError                   1
 ├── SiteUnavailable            9   the site cannot be reached, refuses or is gone
 ├── NoCollection              10
 ├── DatabaseLost              11   the fleet's database cannot be reached, or failed
+├── EngineLost                12   the engine that was to do the work cannot be reached, or failed
 └── Interrupted              130   stopped by the user, state saved
 """
 
@@ -100,6 +101,12 @@ class DatabaseLost(OutlastError):
     """The fleet's database cannot be reached; what is captured is saved and the same command goes on from here."""
 
     exit_code = 11
+
+
+class EngineLost(OutlastError):
+    """The engine is gone; what it had read is kept and the same command goes on from here."""
+
+    exit_code = 12
 
 
 class Interrupted(OutlastError):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from crawler.commands import engines
 from crawler.commands.console import byte_count, common, console_from, size
 from crawler.errors import UsageError
 from crawler.reading.export import FORMATS, Order
@@ -22,7 +23,7 @@ _FORMATS = "\n".join(f"  {name:<8} {line}" for name, (_, line) in FORMATS.items(
 @click.command(
     epilog=f"\b\nFormats\n{_FORMATS}\n\n\b\nExit status\n  0  exported\n  2  usage\n"
     "  3  exported, but something could not be read or is not on this machine\n  6  what is held is damaged\n"
-    "  8  the disk is full; the same command goes on\n  10  there is no such directory"
+    "  8  the disk is full; the same command goes on\n  10  there is no such directory\n" + engines.EXIT
 )
 @click.argument("directory", type=click.Path(file_okay=False))
 @click.option("--format", "-f", "name", required=True, type=click.Choice(list(FORMATS)), help="See below.")
@@ -34,10 +35,11 @@ _FORMATS = "\n".join(f"  {name:<8} {line}" for name, (_, line) in FORMATS.items(
 @click.option("--jobs", type=click.IntRange(1), default=None, help="Processes that read. [default: as many as pay]")
 @click.option("--split", metavar="SIZE", help="Several WACZ files of about this size, and multi.json.")
 @click.option("--key", metavar="NAME|FILE", help="Sign the WACZ with this key (archive keys).")
+@engines.option
 @common
 def export(
     directory: str, name: str, output: str, with_gps: bool, with_deleted: bool, jobs: int | None, split: str | None,
-    key: str | None, **options: Any,
+    key: str | None, engine: str | None, **options: Any,
 ) -> int:  # fmt: skip
     """Write what the collection in DIRECTORY holds to PATH: accounts, posts and media as tables, each row with the WARC
     record it stands in; or all of it as a WACZ that replay tools open. The same command goes on after an interruption.
@@ -54,7 +56,8 @@ def export(
     order = Order(
         collection=collection, output=Path(output), with_gps=with_gps, with_deleted=with_deleted, jobs=jobs,
         remote=reader(collection) if name == "wacz" else None, split=byte_count(split) if split else None,
-        key=_key(key) if key else None, say=console.say,
+        key=_key(key) if key else None, cluster=engines.cluster(collection, engine, console, "originals"),
+        say=console.say,
     )  # fmt: skip
     lacks: dict[str, None] = {}
     for one in written(name, order):

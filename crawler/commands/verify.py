@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from crawler.commands import engines
 from crawler.commands.console import common, console_from
 from crawler.errors import Damaged, DatabaseLost, NoCollection, NotACollection, UsageError
 
@@ -25,13 +26,14 @@ _WORTH_SAYING = frozenset(
     {"S009-key-not-given", "S012-holds", "S013-authority", "P004-shown", "C011-withheld", "C012-no-frontier"}
 )
 
-EXIT = """
+EXIT = f"""
 \b
 Exit status
   0  whole: nothing is wrong (warnings may be)
   2  the directory is no collection and holds no WARC or WACZ file
   6  damage was found
   10  there is no such file or directory
+{engines.EXIT}
 """
 _KINDS = (".warc", ".warc.gz", ".warc.zst", ".wacz")
 
@@ -52,11 +54,12 @@ _KINDS = (".warc", ".warc.gz", ".warc.zst", ".wacz")
     help="Root certificates (PEM) of the authorities whose time-stamps count.",
 )
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Check so many files at once. [default: one a core]")
+@engines.option
 @click.option("--rules", is_flag=True, help="Print every rule and how much it weighs, and end.")
 @common
 def verify(
-    paths: tuple[Path, ...], public_keys: tuple[str, ...], tsa_ca: str | None, jobs: int | None, rules: bool,
-    **options: Any,
+    paths: tuple[Path, ...], public_keys: tuple[str, ...], tsa_ca: str | None, jobs: int | None, engine: str | None,
+    rules: bool, **options: Any,
 ) -> int:  # fmt: skip
     """Check PATH, a collection, WARC and WACZ files or a directory of them, or what archive prove wrote: structure,
     digests, HTTP messages, request and response pairs, revisits, index, pages and manifest, and where it is signed,
@@ -71,7 +74,8 @@ def verify(
         raise UsageError("Say what to check: archive verify PATH...")
     trust = _trust(public_keys, tsa_ca)
     counts = {"error": 0, "warning": 0, "info": 0}
-    for finding in _findings(paths, jobs or _cores(), trust):
+    how = _How(console, jobs or _cores(), engine)
+    for finding in _findings(paths, how, trust):
         counts[finding.severity] += 1
         console.event(
             "finding", rule=finding.rule, severity=finding.severity, file=finding.file, offset=finding.offset,
@@ -89,6 +93,14 @@ def verify(
     return code
 
 
+class _How(NamedTuple):
+    """Who reads: so many processes, or an engine."""
+
+    console: Console
+    jobs: int
+    engine: str | None
+
+
 class _Trust(NamedTuple):
     """Whose signatures and time-stamps count."""
 
@@ -104,7 +116,7 @@ def _trust(public_keys: tuple[str, ...], tsa_ca: str | None) -> _Trust:
     return _Trust([keys.public(one) for one in public_keys], timestamp.roots_in(Path(tsa_ca)) if tsa_ca else [])
 
 
-def _findings(paths: Sequence[Path], jobs: int, trust: _Trust) -> Iterator[Finding]:
+def _findings(paths: Sequence[Path], how: _How, trust: _Trust) -> Iterator[Finding]:
     from crawler.warc.verify import verify_files  # noqa: PLC0415 - not for --help
 
     files: list[Path] = []
@@ -112,15 +124,17 @@ def _findings(paths: Sequence[Path], jobs: int, trust: _Trust) -> Iterator[Findi
         if not path.exists():
             raise NoCollection(f"There is no {path}.")
         if path.is_dir() and ((path / "collection.json").is_file() or not (held := _held(path))):
-            yield from _collection(path, jobs, trust)
+            yield from _collection(path, how, trust)
         elif path.is_dir():
             files += held
         elif path.name.endswith(_KINDS) or not _is_proof(path):
             files.append(path)
         else:
             yield from _proof(path, trust)
+    if files and how.engine:
+        raise UsageError("--engine checks collections; of other files it does not know where its workers have them.")
     if files:
-        yield from verify_files(files, jobs=jobs)
+        yield from verify_files(files, jobs=how.jobs)
 
 
 def _is_proof(path: Path) -> bool:
@@ -135,7 +149,7 @@ def _proof(path: Path, trust: _Trust) -> Iterator[Finding]:
     yield from proof.findings(path, trust.keys, trust.roots)
 
 
-def _collection(path: Path, jobs: int, trust: _Trust) -> Iterator[Finding]:
+def _collection(path: Path, how: _How, trust: _Trust) -> Iterator[Finding]:
     """Check a collection of ours. Raises NotACollection where it is none."""
     from crawler.cold.copies import elsewhere  # noqa: PLC0415
     from crawler.collection import Collection  # noqa: PLC0415
@@ -150,8 +164,9 @@ def _collection(path: Path, jobs: int, trust: _Trust) -> Iterator[Finding]:
     except NotACollection as e:
         raise NotACollection(f"{e} It holds no WARC or WACZ file either.") from e
     yield from verify_collection(
-        collection.warcs, collection.indexes, collection.manifest, jobs=jobs,
+        collection.warcs, collection.indexes, collection.manifest, jobs=how.jobs,
         elsewhere=elsewhere(collection.root / "copies.sqlite"),
+        cluster=engines.cluster(collection, how.engine, how.console, "index"),
     )  # fmt: skip
     try:
         Withheld.load(collection)

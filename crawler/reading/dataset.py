@@ -23,14 +23,15 @@ from crawler.errors import Damaged, DiskFull, UsageError
 from crawler.failpoint import failpoint
 from crawler.model import SegmentClass
 from crawler.reading.entries import COLUMNS, unpack
-from crawler.reading.gather import Gathered, gather
+from crawler.reading.gather import SUFFIX, Gathered, gather
 from crawler.warc import manifest
 from crawler.withheld import Withheld
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from crawler.collection import Collection
+    from crawler.engine import Cluster
 
 #: Version of the tables in ``dataset.sql``; others are made anew.
 SCHEMA = 3
@@ -84,21 +85,25 @@ class Dataset:
         self.db.close()
 
     def update(
-        self, *, places: bool = False, jobs: int | None = None, say: Callable[[str], object] = lambda _: None
-    ) -> Updated:
+        self, *, places: bool = False, jobs: int | None = None, cluster: Cluster | None = None,
+        say: Callable[[str], object] = lambda _: None,
+    ) -> Updated:  # fmt: skip
         """Take in every sealed segment that is not in yet, with ``jobs`` processes (as many as pay by default).
 
-        ``places``: also where media was made and with what. Raises DiskFull, Damaged.
+        ``cluster``: an engine that reads them, also those that are only elsewhere. ``places``: also where media was
+        made and with what. Raises DiskFull, Damaged.
         """
         with self.alone(say):
             self.obey()
             self._sweep()
             reader = reader_of(self._collection)
-            todo = self._todo(reader, places=places)
+            todo = self._todo(reader, cluster.afar if cluster else (), places=places)
             try:
-                for number, one in enumerate(gather(self._collection, todo, places=places, jobs=jobs), 1):
+                found = gather(self._collection, todo, reader=reader, places=places, jobs=jobs, cluster=cluster)
+                for number, one in enumerate(found, 1):
                     self._take(one, reader, places=places)
-                    say(f"{number} of {len(todo)} segments read")
+                    if cluster is None:  # it says so itself
+                        say(f"{number} of {len(todo)} segments read")
             except sqlite3.OperationalError as e:
                 raise DiskFull(f"{self.path} cannot be written: {e}.") from e
         return self._updated(len(todo))
@@ -153,11 +158,11 @@ class Dataset:
             open=sum(class_of(path.name) not in _UNREAD for path in self._collection.open_segments()),
         )  # fmt: skip
 
-    def _todo(self, reader: str, *, places: bool) -> list[str]:
-        """Return the segments on this machine that are not in, or were read otherwise."""
+    def _todo(self, reader: str, afar: Iterable[str], *, places: bool) -> list[str]:
+        """Return the segments that are not in, or were read otherwise: those on this machine, and some from afar."""
         known = dict(self.db.execute("SELECT name, reader = ? AND places >= ? FROM segment", (reader, places)))
-        paths = self._collection.sealed_segments()
-        return [path.name for path in paths if class_of(path.name) not in _UNREAD and not known.get(path.name)]
+        names = {path.name for path in self._collection.sealed_segments()}.union(afar)
+        return sorted(name for name in names if class_of(name) not in _UNREAD and not known.get(name))
 
     def _take(self, one: Gathered, reader: str, *, places: bool) -> None:
         """Take in a segment: all of its rows or none."""
@@ -170,11 +175,10 @@ class Dataset:
             for batch in map(unpack, one.batches):
                 count += self._insert(batch, number, base)
                 has_files = has_files or "file" in batch
-            told = one.read()
-            self.withheld.find(one.segment, told.withheld)
+            self.withheld.find(one.segment, one.told.withheld)
             self.db.execute(
                 "INSERT INTO segment (number, name, reader, items, unread, places) VALUES (?, ?, ?, ?, ?, ?)",
-                (number, one.segment, reader, count, told.unread, places or not has_files),
+                (number, one.segment, reader, count, one.told.unread, places or not has_files),
             )
             failpoint("dataset.segment")
 
@@ -275,8 +279,8 @@ class Dataset:
 
     def _sweep(self) -> None:
         """Delete what a killed update left."""
-        for path in self._collection.spool.glob("*.rows"):
-            path.unlink(missing_ok=True)
+        for path in self._collection.spool.glob(f"*{SUFFIX}"):
+            shutil.rmtree(path, ignore_errors=True)
 
     def _one(self, sql: str) -> int:
         found: int = self.db.execute(sql).fetchone()[0]

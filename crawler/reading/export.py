@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from crawler.collection import Collection
+    from crawler.engine import Cluster
     from crawler.reading.shelf import Remote
 
 #: Format → the function that writes it, and one line for people.
@@ -48,6 +49,8 @@ class Order:
     with_deleted: bool = False
     #: Processes that read; as many as pay where None.
     jobs: int | None = None
+    #: An engine that reads segments.
+    cluster: Cluster | None = None
     #: Reads what is no longer on this machine.
     remote: Remote | None = None
     #: Bytes of each WACZ of several; one where None.

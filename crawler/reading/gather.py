@@ -1,22 +1,23 @@
-"""The rows of many segments, read side by side by several processes where that pays.
+"""The rows of many segments, read side by side where that pays, here or by an engine.
 
-A process that reads is sent the name of one segment after another over a pipe, writes its rows to a file in ``spool``,
-and ends when the pipe does: whoever asked may be killed.
+Whoever reads a segment writes its rows to a file, which is deleted once they are taken.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import signal
 import struct
-from contextlib import suppress
+import tempfile
 from dataclasses import dataclass, field
-from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crawler.errors import OutlastError
+from crawler import engine
+from crawler.collection import Collection
+from crawler.engine import Desk
+from crawler.errors import UsageError
 from crawler.model import Seed
 from crawler.reading.entries import batches
 from crawler.reading.rows import rows
@@ -26,27 +27,28 @@ from crawler.withheld import Withheld
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
-    from crawler.collection import Collection
+    from crawler.engine import Cluster
     from spiders.base import PlatformSpider
 
 #: Bytes of segments that are not worth another process: starting one takes as long as reading so much.
 WORTH = 16 << 20
+#: How the directory of the files ends; a kill may leave one.
+SUFFIX = ".rows"
 _LENGTH = struct.Struct("<I")
 
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """The rows of one segment, in packed batches; ``read`` says afterwards how that went."""
+    """The rows of one segment, in packed batches, and how reading it went."""
 
     segment: str
     batches: Iterator[bytes]
-    read: Callable[[], Read]
+    told: Told
 
 
 @dataclass(slots=True)
-class Read:
+class Told:
     """What was not taken of a segment: pages that could not be read, and records that hold what was taken down."""
 
     unread: int = 0
@@ -55,45 +57,76 @@ class Read:
 
 
 def gather(
-    collection: Collection, names: Sequence[str], *, places: bool = False, jobs: int | None = None
-) -> Iterator[Gathered]:
-    """Yield the rows of segments, in whatever order they are done. Each must be used up before the next is taken."""
+    collection: Collection, names: Sequence[str], *, reader: str, places: bool = False, jobs: int | None = None,
+    cluster: Cluster | None = None,
+) -> Iterator[Gathered]:  # fmt: skip
+    """Yield the rows of segments, in their order. Each must be used up before the next is taken.
+
+    ``reader``: what stands for the spider as it is here (``reader_of``). ``cluster``: an engine that reads them.
+    """
     if not names:
         return
+    spool = collection.spool if collection.spool.is_dir() else None
+    read = partial(read_segment, places=places)
+    with tempfile.TemporaryDirectory(dir=spool, suffix=SUFFIX) as folder:
+        place = Path(folder)
+        if cluster is not None:
+            found = cluster.run(read, [(name, reader) for name in names], place)
+        else:
+            found = _here(collection, names, read, place, jobs)
+        for name, path, told in found:
+            yield Gathered(name, _read_file(path), told)
+
+
+def _here(
+    collection: Collection, names: Sequence[str], read: Callable[[Desk, Path], Told], place: Path, jobs: int | None
+) -> Iterator[tuple[str, Path, Told]]:
     if jobs is None:
         worth = sum((collection.warcs / name).stat().st_size for name in names) // WORTH
-        jobs = min(os.cpu_count() or 1, worth, len(names))
-    if jobs > 1:
-        yield from _side_by_side(collection, list(names), places, jobs)
-        return
-    reader = _Reader(collection, places)
-    for name in names:
-        told = Read()
-        yield Gathered(name, reader.read(name, told), lambda told=told: told)  # type: ignore[misc]
+        jobs = min(os.cpu_count() or 1, worth)
+    return engine.run(partial(_at_home, read, collection.root), names, place, jobs=min(jobs, len(names)))
 
 
-class _Reader:
-    """Reads segments of one collection with its spider."""
+def _at_home(read: Callable[[Desk, Path], Told], root: Path, name: str, out: Path) -> Told:
+    return read(Desk(Collection.open(root), name), out)
 
-    def __init__(self, collection: Collection, places: bool) -> None:
-        self._collection = collection
-        self._spider = spider_of(collection)
-        self._spider.follows = False
-        self._shelf = Shelf(collection)
-        self._places = places
-        self._withheld = Withheld.load(collection)
 
-    def read(self, name: str, told: Read) -> Iterator[bytes]:
-        def unread(url: str, error: Exception) -> None:
-            told.unread += 1
+def read_segment(desk: Desk, out: Path, *, places: bool) -> Told:
+    """Write the rows of a segment to a file. Raises UsageError where the spider here is not that of who asked."""
+    from crawler.reading.dataset import reader_of  # noqa: PLC0415 - it gathers
 
-        found = rows(
-            self._collection.warcs / name, self._spider, locate=self._shelf.locate, places=self._places, unread=unread,
-            withheld=self._withheld, found=lambda *one: told.withheld.append(one),
-        )  # fmt: skip
-        yield from batches(found, markup=self._spider.markup)
-        for number, is_named_in in self._withheld.named_in():
-            told.withheld += [(*one, number) for one in naming(self._collection.warcs / name, is_named_in)]
+    if desk.told is not None and desk.told != reader_of(desk.collection):
+        raise UsageError("A worker of the engine has other spiders than this machine: install the same Outlast on all.")
+    told = Told()
+    with out.open("wb") as file:
+        for packed in _packed(desk, told, places):
+            file.write(_LENGTH.pack(len(packed)) + packed)
+    return told
+
+
+def _packed(desk: Desk, told: Told, places: bool) -> Iterator[bytes]:
+    def unread(url: str, error: Exception) -> None:
+        told.unread += 1
+
+    collection, name = desk.collection, desk.segment
+    spider, withheld = _loaded(collection.root, repr(collection.marker))
+    withheld.look()
+    found = rows(
+        collection.warcs / name, spider, locate=Shelf(collection, desk.remote).locate, places=places, unread=unread,
+        withheld=withheld, found=lambda *one: told.withheld.append(one),
+    )  # fmt: skip
+    yield from batches(found, markup=spider.markup)
+    for number, is_named_in in withheld.named_in():
+        told.withheld += [(*one, number) for one in naming(collection.warcs / name, is_named_in)]
+
+
+@lru_cache(maxsize=1)
+def _loaded(root: Path, marker: str) -> tuple[PlatformSpider, Withheld]:
+    """Return what all segments of a collection are read with."""
+    collection = Collection.open(root)
+    spider = spider_of(collection)
+    spider.follows = False
+    return spider, Withheld.load(collection)
 
 
 def spider_of(collection: Collection) -> PlatformSpider:
@@ -106,78 +139,7 @@ def spider_of(collection: Collection) -> PlatformSpider:
     return get(marker.platform, collection.spider_file)(seed=seed)
 
 
-def _side_by_side(collection: Collection, names: list[str], places: bool, jobs: int) -> Iterator[Gathered]:
-    context = get_context("spawn")
-    readers: dict[Connection, str] = {}
-    processes = []
-    for _ in range(jobs):
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, collection.root, places), daemon=True)
-        process.start()
-        processes.append(process)
-        theirs.close()
-        readers[ours] = ""
-    try:
-        todo = names[::-1]
-        for ours in readers:
-            _send(ours, readers, todo)
-        while busy := [ours for ours, name in readers.items() if name]:
-            for ready in wait(busy):
-                assert isinstance(ready, Connection)
-                name, told = readers[ready], _answer(ready, readers[ready])
-                _send(ready, readers, todo)
-                yield Gathered(name, _read_file(_rows_file(collection, name)), lambda told=told: told)  # type: ignore[misc]
-    finally:
-        for ours in readers:
-            ours.close()
-        for process in processes:
-            process.terminate()  # it idles; or whoever asked wants no more, and what it writes is swept
-            process.join()
-
-
-def _send(ours: Connection, readers: dict[Connection, str], todo: list[str]) -> None:
-    readers[ours] = todo.pop() if todo else ""
-    if readers[ours]:
-        ours.send(readers[ours])
-
-
-def _answer(ours: Connection, name: str) -> Read:
-    try:
-        said: Read | OutlastError | OSError = ours.recv()
-    except EOFError as e:
-        raise OutlastError(f"The process that read {name} was killed; the same command goes on from here.") from e
-    if isinstance(said, Exception):
-        raise said
-    return said
-
-
-def _serve(theirs: Connection, root: Path, places: bool) -> None:
-    """Read segments as they are named, until nobody names any more."""
-    from crawler.collection import Collection  # noqa: PLC0415 - the process begins here
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    collection = Collection.open(root)
-    reader = _Reader(collection, places)
-    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        while True:
-            name = theirs.recv()
-            told = Read()
-            try:
-                with _rows_file(collection, name).open("wb") as out:
-                    for packed in reader.read(name, told):
-                        out.write(_LENGTH.pack(len(packed)) + packed)
-                theirs.send(told)
-            except (OutlastError, OSError) as e:
-                theirs.send(e)
-
-
-def _rows_file(collection: Collection, name: str) -> Path:
-    return collection.spool / f"{name}.rows"
-
-
 def _read_file(path: Path) -> Iterator[bytes]:
-    """Yield the batches of a file, and delete it."""
     with path.open("rb") as file:
         while head := file.read(_LENGTH.size):
             yield file.read(_LENGTH.unpack(head)[0])
-    path.unlink()

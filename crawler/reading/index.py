@@ -7,44 +7,27 @@ of it, and a 404 of later the page that was there. They stay in the WARCs; only 
 from __future__ import annotations
 
 import hashlib
-import heapq
-import tempfile
-from contextlib import ExitStack
 from itertools import groupby, islice
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import orjson
 from isal import igzip
 
 from crawler.errors import Damaged
+from crawler.warc.indexing import write_lines
+from crawler.withheld import Withheld
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator
+    from pathlib import Path
 
-#: Files that are merged at once; more than these are merged in rounds.
-_FILES = 200
+    from crawler.engine import Desk
+    from crawler.warc.indexing import Digest, Format
+
 #: Lines of one compressed block, as the tools of others make them.
 BLOCK = 3000
 #: The first line of an ``.idx`` file; readers take the rest as key and place of each block.
 _META = b'!meta 0 {"format": "cdxj-gzip-1.0", "filename": "%s"}\n'
-
-
-def merged(paths: Sequence[Path]) -> Iterator[bytes]:
-    """Yield the lines of sorted files in one order."""
-    with ExitStack() as stack:
-        if len(paths) > _FILES:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="outlast-index-")))
-            paths = [_joined(paths[at : at + _FILES], folder / f"{at}.cdxj") for at in range(0, len(paths), _FILES)]
-            yield from merged(paths)
-            return
-        yield from heapq.merge(*(stack.enter_context(path.open("rb")) for path in paths))
-
-
-def _joined(paths: Sequence[Path], into: Path) -> Path:
-    with into.open("wb") as out:
-        out.writelines(merged(paths))
-    return into
 
 
 def chosen(lines: Iterable[bytes], struck: Collection[tuple[str, str]] = ()) -> Iterator[bytes]:
@@ -103,3 +86,11 @@ def pack(lines: Iterable[bytes], out: BinaryIO, idx: BinaryIO, name: str) -> Non
         idx.write(b"%s %s %s\n" % (key, stamp, orjson.dumps(told)))
         out.write(data)
         offset += len(data)
+
+
+def index_segment(desk: Desk, out: Path, *, form: Format, digest: Digest) -> list[str]:
+    """Write the sorted lines of a segment, for tools of others, without what may not be shown; return what is damaged
+    of it.
+    """
+    path = desk.collection.warcs / desk.segment
+    return write_lines(path, out, form=form, digest=digest, hides=Withheld.load(desk.collection).passes_over)

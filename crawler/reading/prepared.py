@@ -18,17 +18,19 @@ from crawler.errors import Damaged
 from crawler.failpoint import failpoint
 from crawler.model import SegmentClass
 from crawler.reading.dataset import Dataset
-from crawler.reading.index import chosen, merged
+from crawler.reading.index import chosen
 from crawler.reading.pages import Pages
 from crawler.reading.shelf import Shelf
 from crawler.reading.tables import lacks
 from crawler.warc import manifest
+from crawler.warc.indexing import merged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from crawler.collection import Collection
+    from crawler.engine import Cluster
     from crawler.reading.shelf import Remote
     from crawler.warc.manifest import Entry
 
@@ -58,12 +60,12 @@ class Prepared:
 
 @contextmanager
 def prepared(
-    collection: Collection, *, remote: Remote | None = None, jobs: int | None = None,
+    collection: Collection, *, remote: Remote | None = None, jobs: int | None = None, cluster: Cluster | None = None,
     say: Callable[[str], object] = lambda _: None,
 ) -> Iterator[Prepared]:  # fmt: skip
     """Make index and pages, or take those that are as new as the collection; keep others from making them meanwhile."""
     with Dataset(collection) as dataset:
-        said = lacks(dataset.update(jobs=jobs, say=say))
+        said = lacks(dataset.update(jobs=jobs, cluster=cluster, say=say))
         withheld = dataset.withheld.segments(collection.indexes)
         segments, away = _segments(collection, remote, withheld)
         told = repr((FORMAT, _stamp(dataset), dataset.withheld.version, [one.sha256 for one in segments]))

@@ -137,10 +137,21 @@ class Shelf:
             return False
 
     def locate(self, revisit: RawRecord) -> tuple[Path, int] | None:
-        """Return file and offset of the answer that a revisit refers to, None where it is not on this machine."""
-        found = self.original(revisit)
-        path = self.path(found.segment) if found else None
-        return (path, found.offset) if found and path else None
+        """Return file and offset of the answer that a revisit refers to, None where it is not to be had.
+
+        What comes from afar is kept in the collection's spool.
+        """
+        if (found := self.original(revisit)) is None:
+            return None
+        if (path := self.path(found.segment)) is not None:
+            return path, found.offset
+        if self._remote is None:
+            return None
+        kept = self._collection.spool / f"{found.offset}-{found.segment}"
+        if not kept.is_file():
+            with kept.open("wb") as out:
+                out.writelines(self._raw(found))
+        return kept, 0
 
 
 def _range(path: Path, start: int, size: int) -> bytes:

@@ -105,7 +105,7 @@ def _table(name: str, columns: dict[str, Kind], view: str, condition: str, join:
 def brought_up(order: Order) -> Iterator[tuple[Dataset, Updated]]:
     """Open the dataset of a collection, brought up to date."""
     with Dataset(order.collection) as dataset:
-        yield dataset, dataset.update(places=order.with_gps, jobs=order.jobs, say=order.say)
+        yield dataset, dataset.update(places=order.with_gps, jobs=order.jobs, cluster=order.cluster, say=order.say)
 
 
 def rows_of(dataset: Dataset, table: Table, after: int = 0) -> Iterator[sqlite3.Row]:

@@ -34,7 +34,7 @@ EVERY = 64 << 20
 def wacz(order: Order) -> Iterator[Written]:
     """Write a collection as one WACZ, or as a directory of them where ``order.split`` says how large each may be."""
     _refuse(order)
-    with prepared(order.collection, remote=order.remote, jobs=order.jobs, say=order.say) as made:
+    with prepared(order.collection, remote=order.remote, jobs=order.jobs, cluster=order.cluster, say=order.say) as made:
         if order.split is not None:
             yield from _parts(order, made, order.split)
             return

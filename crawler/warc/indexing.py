@@ -11,21 +11,25 @@ import json
 import tempfile
 from base64 import b32encode
 from contextlib import ExitStack
-from typing import IO, TYPE_CHECKING, Literal
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
+from crawler import engine
 from crawler.framing import Data, ResponseParser
 from crawler.warc import cdxj
 from crawler.warc.damage import Gap, walk
 from crawler.warc.records import WARC_FIELDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from crawler.warc.reader import RawRecord
 
 Format = Literal["cdxj", "cdx11"]
 Digest = Literal["sha1", "sha256"]
+#: Files that are merged at once; more than these are merged in rounds.
+_FILES = 200
 _CDX11 = b" CDX N b a m s k r M S V g\n"
 _SHA1 = b"payload-digest: sha1:"
 #: Revisits whose metadata record may still come: only it says what the SHA-1 of their payload is.
@@ -39,16 +43,51 @@ def index(
     """Yield the sorted lines of an index over WARC files; ``damaged`` hears of what could not be read. ``hides`` is
     asked for each record that would be named, with the name of its file.
     """
+    with tempfile.TemporaryDirectory(prefix="outlast-index-") as folder:
+        write = partial(write_lines, form=form, digest=digest, hides=hides)
+        yield from joined(engine.run(write, paths, Path(folder)), Path(folder), form, damaged)
+
+
+def joined(
+    results: Iterable[tuple[Any, Path, list[str]]], place: Path, form: Format, damaged: Callable[[str], object]
+) -> Iterator[bytes]:
+    """Yield the lines of several files in one order, from the files of each, which are kept in ``place`` meanwhile."""
     if form == "cdx11":
         yield _CDX11
-    with ExitStack() as open_files:
-        runs: list[IO[bytes]] = []
-        for path in paths:
-            runs.append(open_files.enter_context(tempfile.TemporaryFile()))
-            lines = sorted(_spelled(line, form).encode() for line in _lines(path, digest, damaged, hides))
-            runs[-1].writelines(lines)
-            runs[-1].seek(0)
-        yield from heapq.merge(*runs)
+    kept = []
+    for number, (_, path, faults) in enumerate(results):
+        kept.append(path.rename(place / f"lines-{number}"))
+        for fault in faults:
+            damaged(fault)
+    yield from merged(kept)
+
+
+def write_lines(
+    path: Path, out: Path, *, form: Format, digest: Digest, hides: Callable[[RawRecord, str], bool]
+) -> list[str]:
+    """Write the sorted lines of one WARC file to another file; return what could not be read of it."""
+    faults: list[str] = []
+    lines = sorted(_spelled(line, form).encode() for line in _lines(path, digest, faults.append, hides))
+    with out.open("wb") as file:
+        file.writelines(lines)
+    return faults
+
+
+def merged(paths: Sequence[Path]) -> Iterator[bytes]:
+    """Yield the lines of sorted files in one order."""
+    with ExitStack() as stack:
+        if len(paths) > _FILES:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="outlast-index-")))
+            paths = [_joined(paths[at : at + _FILES], folder / f"{at}.cdxj") for at in range(0, len(paths), _FILES)]
+            yield from merged(paths)
+            return
+        yield from heapq.merge(*(stack.enter_context(path.open("rb")) for path in paths))
+
+
+def _joined(paths: Sequence[Path], into: Path) -> Path:
+    with into.open("wb") as out:
+        out.writelines(merged(paths))
+    return into
 
 
 def _lines(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -10,8 +11,11 @@ from crawler.errors import Damaged
 from crawler.warc.surt import surt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+_REVISIT = b'"mime": "warc/revisit"'
+_DIGEST = re.compile(rb'"digest": "([^"]+)"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,31 @@ def every(index: Path) -> Iterator[Line]:
     """Yield all captures of an index, in its order. Raises Damaged where a line of it is none."""
     with index.open("rb") as file:
         yield from (_parsed(text, index) for text in file)
+
+
+def originals(indexes: Path, segments: Iterable[str]) -> dict[str, list[bytes]]:
+    """Return segment → the lines of all captures whose payload one of its revisits has, sorted.
+
+    All indexes are read, where any of these segments has a revisit; one that has none is not there.
+    """
+    wanted: dict[bytes, set[str]] = {}
+    for segment in segments:
+        for line in _lines(indexes / f"{segment.removesuffix('.warc.gz')}.cdxj"):
+            if _REVISIT in line and (found := _DIGEST.search(line)):
+                wanted.setdefault(found[1], set()).add(segment)
+    lines: dict[str, list[bytes]] = {}
+    for index in sorted(indexes.glob("*.cdxj")) if wanted else ():
+        for line in _lines(index):
+            if _REVISIT not in line and (found := _DIGEST.search(line)):
+                for segment in wanted.get(found[1], ()):
+                    lines.setdefault(segment, []).append(line)
+    return {segment: sorted(some) for segment, some in lines.items()}
+
+
+def _lines(index: Path) -> Iterator[bytes]:
+    if index.is_file():
+        with index.open("rb") as file:
+            yield from file
 
 
 def _seek(file: BinaryIO, key: bytes, size: int) -> None:

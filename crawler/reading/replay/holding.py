@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from crawler.errors import Damaged, NotHere, UsageError
-from crawler.reading.index import merged
 from crawler.reading.package import package, stored
 from crawler.reading.prepared import prepared
 from crawler.reading.shelf import Place, Shelf
 from crawler.reading.zipped import of_file
+from crawler.warc.indexing import merged
 from crawler.warc.reader import read_at
 
 if TYPE_CHECKING:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+import tempfile
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crawler.collection import OPEN_SUFFIX, salvaged_name
@@ -14,14 +16,14 @@ from crawler.errors import Damaged
 from crawler.warc import cdxj, manifest
 from crawler.warc.reader import Records
 from crawler.warc.verify.files import check_file
-from crawler.warc.verify.many import run
+from crawler.warc.verify.many import joined, noted, run
 from crawler.warc.verify.references import References
 from crawler.warc.verify.rules import finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
+    from crawler.engine import Cluster, Desk
     from crawler.warc.reader import RawRecord
     from crawler.warc.verify.rules import Finding
 
@@ -35,10 +37,12 @@ def verify_collection(
     *,
     jobs: int = 1,
     elsewhere: Mapping[str, Sequence[str]] | None = None,
+    cluster: Cluster | None = None,
 ) -> Iterator[Finding]:
     """Yield what is wrong with a collection: files, indexes, manifest, and what they say of each other.
 
-    ``elsewhere``: segment → who has it, of those that went from here; what they hold may be referred to.
+    ``elsewhere``: segment → who has it, of those that went from here; what they hold may be referred to. ``cluster``:
+    an engine that checks the segments, also those that are only elsewhere.
     """
     elsewhere = elsewhere or {}
     references = References()
@@ -48,7 +52,11 @@ def verify_collection(
         yield finding("C003-chain", manifest_path.name, 0, str(e))
         entries = {}
     present, still_open = sorted(warcs.glob("*.warc.gz")), sorted(warcs.glob(f"*{OPEN_SUFFIX}"))
-    yield from run([partial(_segment, path, indexes, entries.get(path.name)) for path in present], references, jobs)
+    afar = cluster.afar if cluster else frozenset()
+    if cluster is not None:
+        yield from _by(cluster, sorted({path.name for path in present} | afar), entries, references)
+    else:
+        yield from run([partial(_segment, path, indexes, entries.get(path.name)) for path in present], references, jobs)
     # What a crash left open may hold what a sealed revisit refers to.
     for path in still_open:
         yield finding("C007-open", path.name, 0)
@@ -64,7 +72,21 @@ def verify_collection(
     for name in gone:
         owners = elsewhere.get(name)
         yield finding("C010-elsewhere", name, 0, ", ".join(owners)) if owners else finding("C006-gone", name, 0)
-    yield from references.unresolved(whole=not elsewhere.keys() & set(gone), ours=True)
+    yield from references.unresolved(whole=not elsewhere.keys() & set(gone) - afar, ours=True)
+
+
+def _by(
+    cluster: Cluster, names: Iterable[str], entries: Mapping[str, manifest.Entry], references: References
+) -> Iterator[Finding]:
+    with tempfile.TemporaryDirectory(prefix="outlast-verify-") as folder:
+        tasks = [(name, entries.get(name)) for name in names]
+        yield from joined(cluster.run(check_segment, tasks, Path(folder)), references)
+
+
+def check_segment(desk: Desk, out: Path) -> None:
+    """Check a segment as one of its collection: ``desk.told`` is its line of the manifest."""
+    collection = desk.collection
+    noted(partial(_segment, collection.warcs / desk.segment, collection.indexes, desk.told), out)
 
 
 def verify_frontier(places: Iterable[tuple[str, int]], indexes: Path) -> Iterator[Finding]:

@@ -6,26 +6,28 @@ Kept in a temporary SQLite database, which goes to disk as it grows: memory stay
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 import weakref
-from dataclasses import replace
+from contextlib import closing
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from crawler.warc.profiles import IDENTICAL
 from crawler.warc.verify import digests
-from crawler.warc.verify.rules import finding, printable
+from crawler.warc.verify.rules import Finding, finding, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from crawler.warc.reader import RawRecord
-    from crawler.warc.verify.rules import Finding
 
 _SCHEMA = """
 CREATE TABLE record (id BLOB, kind INTEGER, place BLOB, payload BLOB, file TEXT, offset INTEGER);
 CREATE TABLE concurrent (id BLOB, whose BLOB, file TEXT, offset INTEGER, told TEXT);
 CREATE TABLE salvaged (file TEXT);
+CREATE TABLE finding (told TEXT);
 CREATE TABLE revisit (id BLOB, place BLOB, payload BLOB, file TEXT, offset INTEGER);
 """
 _INDEXES = """
@@ -111,14 +113,20 @@ class References:
         self._records.clear()
         self._concurrent.clear()
 
+    def tell(self, found: Finding) -> None:
+        """Keep a finding for who joins this."""
+        self._db.execute("INSERT INTO finding VALUES (?)", (json.dumps(asdict(found)),))
+
     def close(self) -> None:
         """Write all to the file that was given."""
         self._flush()
         self._db.execute("COMMIT")
         self._db.close()
 
-    def join(self, path: Path) -> None:
-        """Take over what another one noted, and closed."""
+    def join(self, path: Path) -> Iterator[Finding]:
+        """Take over what another one noted, and closed; yield the findings that it was told."""
+        with closing(sqlite3.connect(path)) as other:
+            yield from (Finding(**json.loads(told)) for (told,) in other.execute("SELECT told FROM finding"))
         self._db.execute("COMMIT")
         self._db.execute("ATTACH ? AS other", (str(path),))
         for table in ("record", "concurrent", "revisit", "salvaged"):

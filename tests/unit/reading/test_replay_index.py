@@ -11,7 +11,9 @@ import pytest
 
 from crawler.errors import Damaged
 from crawler.reading import index
-from crawler.reading.index import chosen, merged, pack
+from crawler.reading.index import chosen, pack
+from crawler.warc import indexing
+from crawler.warc.indexing import merged
 
 
 def line(key: str, minute: int, status: int | str, url: str = "http://a.example/", **facts: str) -> bytes:
@@ -65,7 +67,7 @@ def test_a_line_that_is_none_is_damage(text: bytes) -> None:
 
 
 def test_many_files_are_merged_in_rounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index, "_FILES", 3)
+    monkeypatch.setattr(indexing, "_FILES", 3)
     lines = [line(f"example,a)/{n:03d}", n % 60, 200) for n in range(100)]
     paths = []
     for at in range(11):
