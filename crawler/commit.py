@@ -45,7 +45,7 @@ from crawler.model import (
     source_of,
 )
 from crawler.politeness.robots import MAX_BYTES, gate_from
-from crawler.url import canonical
+from crawler.url import canonical, origin
 from crawler.warc.records import metadata
 
 if TYPE_CHECKING:
@@ -285,6 +285,8 @@ class Committer:
         self._streaks = Streaks()
         #: What waits for the commit of a fetch, by its id.
         self._doubts: dict[int, asyncio.Future[None]] = {}
+        #: How many were alike in a row with that fetch.
+        self._rows: dict[int, int] = {}
         self._fatal = fatal
         self._done: deque[_Done] = deque()
         self._offered = Offered()
@@ -297,6 +299,8 @@ class Committer:
         """The callback of a capture has ended: write its metadata record and queue its settlement."""
         leased = recorded.leased
         told = settlement(leased, recorded.ruling, recorded.response, found, verdict=recorded.verdict, now=clock.now())
+        if told.seen is not None and (row := self._rows.pop(leased.id, 0)):
+            told = replace(told, seen=replace(told.seen, row=row))
         if recorded.group is None:
             await self._segments.loose(
                 SegmentClass.ATTEMPTS, lambda wid: [metadata(None, recorded.capture, leased, told, warcinfo_id=wid)]
@@ -316,9 +320,11 @@ class Committer:
         """Let an origin wait that may be dead, until the supervisor knows and has said what it thinks."""
         look = _look(recorded.leased.fetch, recorded.response, recorded.verdict)
         key = key_from(look, recorded.response.status, recorded.capture.digests)
-        if place := self._streaks.heard(look, key):
-            doubt = self._doubts[recorded.leased.id] = asyncio.get_running_loop().create_future()
-            self._hold(place, doubt)
+        if row := self._streaks.heard(look, key):
+            number = recorded.leased.id
+            self._rows[number] = row
+            self._doubts[number] = asyncio.get_running_loop().create_future()
+            self._hold(origin(look.url), self._doubts[number])
 
     def failed(self, leased: Leased, error: Exception) -> None:
         """The recorder itself failed. A disk fault ends the worker; anything else is settled as failed."""

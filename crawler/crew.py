@@ -410,7 +410,9 @@ class Crew:
         return msgspec.structs.replace(granted, lease=replace(granted.lease, fetches=left))
 
     def _settle(self, commit: Commit) -> None:
-        settlements = tuple(self._admission.sift(s) for s in commit.settlements if not self._vigil.answered(s))
+        # Controls first: what they show counts for all that came with them.
+        others = [told for told in commit.settlements if not self._vigil.answered(told)]
+        settlements = tuple(map(self._admission.sift, others))
         self._frontier.commit(replace(commit, settlements=settlements), now=clock.now())
         self._admission.learn(s.gate for s in settlements if s.gate is not None)
 

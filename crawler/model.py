@@ -350,6 +350,8 @@ class Seen:
     #: Where it redirects, without query.
     target: str = ""
     sweep: bool = False
+    #: How many answers of its host or lane in a row look like it, where a worker waits to hear what that means; else 0.
+    row: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

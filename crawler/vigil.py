@@ -16,7 +16,7 @@ from crawler import clock
 from crawler.deaths import struck
 from crawler.deathwatch.case import Case, End, Stage
 from crawler.deathwatch.signs import OF_HOST, Part, Sign, key_of, shows
-from crawler.deathwatch.watch import LATEST, Control, Watch
+from crawler.deathwatch.watch import LATEST, Control, Watch, bare
 from crawler.model import PROBE_LANE, Fetch, Leased, Note, Seen, Settlement, State
 from crawler.obituary import META, Obituary, from_text, to_text
 from crawler.plan.value import is_expiring, marked
@@ -36,6 +36,8 @@ log = logging.getLogger("outlast.deathwatch")
 FIRST = -(1 << 40)
 #: Answers of another host in the words of one that died, after which it is left alone with it.
 SIGHTINGS = 2
+#: Why a fetch is queued again that the dead answered, and after how many waits it is asked then at the earliest.
+DEAD, LATER = "dead", 4
 #: Origins whose last answer is remembered.
 MOST_ANSWERS = 100
 
@@ -93,16 +95,17 @@ class Vigil:
         if seen is None or seen.lane == PROBE_LANE:
             return told
         if told.record_id and told.record_id in self._struck:
-            return _untried(told, clock.now() + 4 * self._probe_every)
+            return _untried(told, clock.now() + LATER * self._probe_every)
         if not self._probe_every:
             return told
+        place = origin(seen.url)
         if told.status:
-            self._note_answer(origin(seen.url))
+            self._note_answer(place)
         if not self._watches(seen):
             return told  # other people's hosts: nobody waits for them
-        if self._is_of_the_dead(told, seen):
-            return _untried(told, clock.now() + 4 * self._probe_every)
-        case = self._about(origin(seen.url), seen.lane)
+        if known := self._known_words(told, seen):
+            return _untried(told, clock.now() + LATER * max(known.interval, self._probe_every))
+        case = self._about(place, seen.lane) if self._cases else None
         if case is not None and case.stage is Stage.DEAD and shows(told, case.key):
             self._obituary.write("withheld", case, [told])
             return _untried(told, 0.0)
@@ -121,7 +124,7 @@ class Vigil:
             if suspicion := self._watch.heard(told, self._lent):
                 self._suspect(suspicion)
         elif key == case.key and len(case.run) < LATEST:
-            case.run.append(replace(told, outlinks=(), claims=(), notes=(), gate=None))
+            case.run.append(bare(told))
         if key is not None and key.sign is Sign.OK:
             self._lived = clock.now()
 
@@ -191,8 +194,8 @@ class Vigil:
             if (case.part if case.stage is Stage.DEAD else Part(case.part.origin)).holds(place, lane)
         ), None)  # fmt: skip
 
-    def _is_of_the_dead(self, told: Settlement, seen: Seen) -> bool:
-        """Say whether this is what another host of the platform says since it died, and write it down.
+    def _known_words(self, told: Settlement, seen: Seen) -> Case | None:
+        """Return the case of another host of the platform that says the same since it died, and write that down.
 
         So are tombstones known where nothing lived before, and no rules are read from a wall before a robots.txt.
         """
@@ -203,8 +206,8 @@ class Vigil:
                 self._obituary.write("withheld", case, [told])
                 if not is_robots:
                     self._sight(case, told, Part(origin(seen.url)))
-                return True
-        return False
+                return case
+        return None
 
     def _sight(self, case: Case, told: Settlement, place: Part) -> None:
         """Leave another host alone that says the same as one that died, with the controls of that one."""
@@ -269,13 +272,16 @@ class Vigil:
     def _but(self, case: Case) -> str:
         """Return what else may be behind silence: nothing but this machine has lost its network."""
         others = (when for place, when in self._answers.items() if place != case.part.origin)
-        if case.key.sign not in OF_HOST - {Sign.TLS} or any(when >= case.since for when in others):
+        has_answered = any(told.status for told in case.run) or any(when >= case.since for when in others)
+        if has_answered or case.key.sign not in OF_HOST - {Sign.TLS}:
             return ""
         return " (nothing else answered meanwhile, so it may be the network of this machine)"
 
     def _revive(self, case: Case, told: Settlement) -> None:
         self._watch.forget(case.part)
         self._sightings.clear()
+        now = clock.now()
+        self._frontier.bring_forward(DEAD, older_than=now, now=now)
         self._obituary.write("alive", case, [told])
         self._obituary.tell("alive", case, f"{case.part} answers again; going on")
 
@@ -316,6 +322,6 @@ def _untried(told: Settlement, not_before: float) -> Settlement:
     """Return a settlement that settles nothing. Other answers may name what this one does, so that is kept."""
     moved = told.seen is not None and told.seen.sign == Sign.MOVED
     return replace(
-        told, state=State.QUEUED, reason="dead", not_before=not_before, coverage=(), claims=(), notes=(), gate=None,
+        told, state=State.QUEUED, reason=DEAD, not_before=not_before, coverage=(), claims=(), notes=(), gate=None,
         outlinks=() if moved else told.outlinks, is_original=False, untried=True,
     )  # fmt: skip

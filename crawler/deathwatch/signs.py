@@ -144,11 +144,11 @@ class Streaks:
     def __init__(self) -> None:
         self._last: dict[Part, tuple[Key, int]] = {}
 
-    def heard(self, seen: Seen, key: Key | None) -> str:
-        """Return the origin that is to wait until this is committed; the empty string where there is no reason."""
+    def heard(self, seen: Seen, key: Key | None) -> int:
+        """Return how many are alike in a row where the origin is to wait until this is committed; else 0."""
         place = origin(seen.url)
-        counts = {self._count(part, key) for part in (Part(place), Part(place, seen.lane))} if key else frozenset()
-        return place if counts & PAUSES else ""
+        counts = [self._count(part, key) for part in (Part(place), Part(place, seen.lane))] if key else []
+        return max((count for count in counts if count in PAUSES), default=0)
 
     def _count(self, part: Part, key: Key) -> int:
         last, count = self._last.pop(part, (key, 0))

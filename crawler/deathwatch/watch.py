@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from crawler.deathwatch.signs import MOST_PARTS, OF_HOST, RUN, Key, Part, Sign, key_of
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 RECENT, MOST = 20, 14
 #: How many in a row are one where nothing else is left to ask.
 FEW = 2
-#: Distinct URLs that a suspicion needs; fewer where nothing at all answers.
-DISTINCT, DISTINCT_SILENT = 5, 3
+#: Distinct URLs that a suspicion needs.
+DISTINCT = 3
 #: Controls that are kept of a part; one bigger than this (bytes) is asked for its beginning alone.
 CONTROLS, SMALL = 3, 1 << 20
 #: Good answers after which one more is taken for a control, in place of an old one.
@@ -55,30 +56,41 @@ class _Ward:
 
     part: Part
     controls: list[Control]
-    recent: deque[tuple[Key, Settlement]] = field(default_factory=lambda: deque(maxlen=RECENT))
+    recent: deque[tuple[Key, Settlement]] = field(default_factory=deque)
+    #: How many of these have a key.
+    counts: Counter[Key] = field(default_factory=Counter)
     #: How many of the last answers in a row have one key.
     streak: int = 0
     #: Key → how many in a row are a suspicion, where one came to nothing; 0 for what is how this part answers.
     acquitted: dict[Key, int] = field(default_factory=dict)
-    #: Good answers since a control was taken.
-    good: int = 0
+    #: Good answers since a control was taken, or could not be.
+    good: int = ANEW
 
     def add(self, key: Key, told: Settlement) -> None:
-        self.streak = self.streak + 1 if self.recent and self.recent[-1][0] == key else 1
+        streak = self.streak + 1 if self.recent and self.recent[-1][0] == key else 1
+        # A worker's answers come in groups, and not quite in the order in which they came to it.
+        self.streak = max(streak, told.seen.row if told.seen else 0)
         self.recent.append((key, told))
+        self.counts[key] += 1
+        if len(self.recent) > RECENT:
+            old = self.recent.popleft()[0]
+            self.counts[old] -= 1
+            if not self.counts[old]:
+                del self.counts[old]
 
     def clear(self) -> None:
         self.recent.clear()
+        self.counts.clear()
         self.streak = 0
 
     def elect(self, told: Settlement, key: Key, fetch_of: Callable[[Settlement], Fetch | None]) -> bool:
         """Keep a good answer as a control: the first that differ, and later ones now and then; say whether."""
         self.good += 1
-        is_full = len(self.controls) >= CONTROLS
-        if told.status != 200 or (is_full and self.good < ANEW) or key.mark in {one.digest for one in self.controls}:
+        if self.good < ANEW or told.status != 200 or key.mark in {one.digest for one in self.controls}:
             return False
-        self.good = 0
+        is_full = len(self.controls) >= CONTROLS
         fetch = fetch_of(told)
+        self.good = 0 if fetch is None or len(self.controls) >= CONTROLS - 1 else ANEW
         if fetch is None:
             return False
         self.controls = [*self.controls[is_full:], Control(fetch=_light(fetch, told.size), digest=key.mark)]
@@ -92,18 +104,16 @@ class _Ward:
         """Return the last answers, where they have too much in common to be an accident."""
         key = self.recent[-1][0]
         need = self.acquitted.get(key, RUN)
-        last = [told for other, told in self.recent if other == key]
-        if not need or not (self.streak >= need or (need == RUN and len(last) >= MOST)):
+        if not need or not (self.streak >= need or (need == RUN and self.counts[key] >= MOST)):
             return []
-        few = DISTINCT_SILENT if key.sign in OF_HOST else DISTINCT
-        return last if len({one.seen.url for one in last if one.seen}) >= few else []
+        last = [told for other, told in self.recent if other == key]
+        return last if len({one.seen.url for one in last if one.seen}) >= DISTINCT else []
 
     def tail(self) -> list[Settlement]:
         """Return the refusals and failures that came last, where there are ``FEW`` at least."""
         key = self.recent[-1][0] if self.recent else Key(Sign.OK)
-        if key.sign in {Sign.OK, Sign.MOVED, Sign.MISSING} or self.streak < FEW:
-            return []
-        return [told for _, told in list(self.recent)[-self.streak :]]
+        last = [told for _, told in takewhile(lambda one: one[0] == key, reversed(self.recent))]
+        return last if len(last) >= FEW and key.sign not in {Sign.OK, Sign.MOVED, Sign.MISSING} else []
 
     def acquit(self, key: Key) -> None:
         """Take note that a suspicion was none. One payload or place is how this part answers; else be slower."""
@@ -117,6 +127,12 @@ def _light(fetch: Fetch, size: int) -> Fetch:
     """Return a control's fetch: it leads nowhere, is read by nobody and costs no more than it must."""
     headers = (*fetch.headers, ("Range", "bytes=0-1023")) if size > SMALL else fetch.headers
     return replace(fetch, callback=None, covers=None, cursor=None, headers=headers, follow=False, sweep=False)
+
+
+def bare(told: Settlement) -> Settlement:
+    """Return a settlement without what its page said, to be remembered."""
+    has_more = told.outlinks or told.claims or told.notes or told.gate
+    return replace(told, outlinks=(), claims=(), notes=(), gate=None) if has_more else told
 
 
 def _none(key: Key) -> list[Control]:
@@ -147,11 +163,10 @@ class Watch:
         key = key_of(told)
         if key is None or told.seen is None or told.seen.lane == "robots":
             return None
-        place = origin(told.seen.url)
-        kept = replace(told, outlinks=(), claims=(), notes=(), gate=None)
-        self._latest.append((key, kept))
-        for part in (Part(place), Part(place, told.seen.lane)):
-            if found := self._look(self._ward(part), key, kept, lent):
+        place, lane, told = origin(told.seen.url), told.seen.lane, bare(told)
+        self._latest.append((key, told))
+        for part in (Part(place), Part(place, lane)):
+            if found := self._look(self._ward(part), key, told, lent):
                 return found
         return None
 

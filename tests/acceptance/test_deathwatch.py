@@ -17,18 +17,21 @@ import pytest
 from fastwarc.warc import ArchiveIterator
 
 from crawler.deaths import events, struck
+from crawler.replicas.faults import AGONY
 from crawler.replicas.run import Running, running
 from crawler.warc.lookup import every
 from tests.acceptance.support import Ran, archive, command, environment, namespace, segments, settled, to_replica
 
-POSTS = 60
+POSTS = 40
 #: Requests after which it dies: most is known then, and little held.
-LIFE = 60
-#: Answers of one host within which its death is noticed, and what all hosts that are dead are asked in a second at most.
+LIFE = 45
+#: Answers within which the death of a host is noticed, twice as many of one on which nothing had lived; and what all
+#: hosts that are dead are asked in a second at most.
 NOTICED, PROBES = 20, 25
 #: The first wait between two controls, seconds, and how many of them are an hour where it is the 30 s of the default.
 FIRST, HOUR = 0.2, 120
 slowly = pytest.mark.outside
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +72,7 @@ class Dying:
             self._crawl, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment(), start_new_session=True
         )
 
-    def until(self, event: str, seconds: float = 45) -> dict[str, Any]:
+    def until(self, event: str, seconds: float = 90) -> dict[str, Any]:
         """Wait until the death watch wrote an event down."""
         found: list[dict[str, Any]] = []
 
@@ -97,18 +100,19 @@ class Dying:
         time.sleep(1)
         return (len(self.last_words()) - before) / (time.monotonic() - began)
 
-    def noticed(self) -> int:
-        """Return how many answers of the dead any one host gave before it was left alone; controls are not counted."""
+    def is_in_time(self, host: str = "parler.com", agony: int = 0) -> bool:
+        """Say whether the dead gave few answers before they were left alone; controls are not counted."""
         controls = {url for one in events(self.directory) for url in one["controls"]}
         said = Counter(one["host"] for one in self.last_words() if url_of(one) not in controls)
-        return max(said.values(), default=0)
+        print("answers of the dead:", said)
+        return said[host] <= NOTICED + agony and all(n <= 2 * NOTICED for n in said.values())
 
     def ends(self) -> None:
         """Wait for the end of the crawl, and ask again for what was refused when all lived again."""
-        code = self.process.wait(90)
+        code = self.process.wait(120)
         assert code in {0, 3}, self.log()
         if code:  # a lone picture of a host was refused twice, and asked about when all lived again: it is parked
-            again = subprocess.run([*self._crawl, "--retry", "parked"], env=environment(), timeout=90, check=False)
+            again = subprocess.run([*self._crawl, "--retry", "parked"], env=environment(), timeout=120, check=False)
             assert again.returncode == 0, self.log()
 
     def kill(self) -> None:
@@ -121,11 +125,11 @@ def url_of(entry: dict[str, Any]) -> str:
     return f"{entry['scheme']}://{entry['host']}{entry['target']}"
 
 
-def wait(until: Callable[[], bool], why: str, more: Callable[[], str] = str, seconds: float = 45) -> None:
+def wait(until: Callable[[], bool], why: str, more: Callable[[], str] = str, seconds: float = 90) -> None:
     end = time.monotonic() + seconds
     while not until():
         assert time.monotonic() < end, f"{why}\n{more()}"
-        time.sleep(0.05)
+        time.sleep(0.2)
 
 
 @contextmanager
@@ -171,7 +175,7 @@ def test_a_site_that_dies_and_comes_back(how: str, tmp_path: Path, undisturbed: 
         it.until("dead")
         wait(lambda: it.asked_a_second() < PROBES, "the dead are not left alone", it.log)
         assert it.dead()
-        assert it.noticed() <= NOTICED
+        assert it.is_in_time(agony=AGONY if how == "slow" else 0)
         it.replica.faults()
         it.ends()
     it.until("alive")
@@ -181,17 +185,17 @@ def test_a_site_that_dies_and_comes_back(how: str, tmp_path: Path, undisturbed: 
 def test_the_media_host_dies_first_and_the_rest_goes_on(tmp_path: Path, undisturbed: Any) -> None:
     with dying(tmp_path / "c", "die=403%5@images.parler.com") as it:
         it.until("dead")
-        wait(lambda: held(it.directory, "post") == POSTS, "the rest does not go on", it.log)
+        wait(lambda: held(it.directory, "/post/") >= POSTS, "the rest does not go on", it.log)
         assert {one["origin"] for one in it.dead()} == {"https://images.parler.com"}
-        assert it.noticed() <= NOTICED
+        assert it.is_in_time("images.parler.com")
         it.replica.faults()
         it.ends()
     same(it.directory, undisturbed)
 
 
-def held(directory: Path, kind: str) -> int:
-    count: int = archive("status", directory, "--json").summary["coverage"].get(kind, {}).get("captured", 0)
-    return count
+def held(directory: Path, path: str) -> int:
+    """Return how many URLs with that path are done."""
+    return sum(what == ("done", 200) for (_, url), what in settled(directory).items() if f"parler.com{path}" in url)
 
 
 @slowly
@@ -207,7 +211,7 @@ def test_it_is_dead_for_an_hour_and_killed_and_comes_back(tmp_path: Path, undist
         used = cpu(it.process.pid)
         time.sleep(2)
         assert cpu(it.process.pid) - used < 1.0, "nor spins"
-        assert it.noticed() <= NOTICED
+        assert it.is_in_time()
         it.replica.faults()
         it.ends()
     same(it.directory, undisturbed)
@@ -227,11 +231,11 @@ def test_what_stays_dead_ends_the_crawl_when_the_operator_says(tmp_path: Path, u
         wait(lambda: bool(it.dead()), "status does not say so")
         it.kill()
         there = ("crawl", "parler.com", "--into", it.directory, *to_replica(it.replica))
-        ran: Ran = archive(*there, "--give-up-after", "3s", "--json", timeout=60)
+        ran: Ran = archive(*there, "--give-up-after", "3s", "--json", timeout=120)
         assert ran.code == 9, ran.err
         assert "stayed dead" in ran.err
         it.replica.faults()
-        ran = archive(*there, "--give-up-after", "1h", timeout=90)
+        ran = archive(*there, "--give-up-after", "1h", timeout=120)
         assert ran.code == 0, ran.err
     same(it.directory, undisturbed)
 
@@ -305,7 +309,7 @@ def test_with_consent_the_last_known_addresses_will_do(tmp_path: Path) -> None:
 
         def crawl(*options: object) -> tuple[int, str]:
             line = [*names.seen(), *command("crawl", "parler.com", "--into", tmp_path / "c", *ports, *options)]
-            ran = subprocess.run(line, env=environment(), timeout=90, check=False, capture_output=True, text=True)
+            ran = subprocess.run(line, env=environment(), timeout=120, check=False, capture_output=True, text=True)
             return ran.returncode, ran.stderr
 
         assert crawl(*listed(replica)) == (0, ANY)

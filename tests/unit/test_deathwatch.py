@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from crawler.deathwatch.case import APART, GOOD, HOLD, HOLD_SILENT, UNSURE, Case, End, Stage, bogus
-from crawler.deathwatch.signs import RUN, Key, Part, Sign, key_of, seen
+from crawler.deathwatch.signs import RUN, Key, Part, Sign, Streaks, key_of, seen
 from crawler.deathwatch.watch import ANEW, RECENT, Suspicion, Watch
 from crawler.model import Digests, Fetch, Outcome, Seen, Settlement, State, Verdict
 
@@ -70,6 +71,24 @@ def test_what_the_dead_said_before_the_last_good_answer_is_told_too() -> None:
     found = first(watching, [goodbyes[0], answer(99), *goodbyes[1:]])
     assert found is not None
     assert {one.id for one in watching.alike(found[1].part, found[1].key)} == {one.id for one in goodbyes[:9]}
+
+
+def test_a_worker_that_saw_eight_in_a_row_is_believed_in_whatever_order_they_come() -> None:
+    watching = lived()
+    refused = [answer(n, Sign.FORBIDDEN, status=403) for n in range(100, 103)]
+    assert first(watching, [*refused, answer(99)]) is None
+    last = answer(107, Sign.FORBIDDEN, status=403)
+    assert last.seen is not None
+    found = first(watching, [replace(last, seen=replace(last.seen, row=RUN))])
+    assert found is not None
+    assert len(found[1].run) == 4
+
+
+def test_a_worker_pauses_where_a_row_of_a_host_or_a_lane_is_long() -> None:
+    streaks = Streaks()
+    told = [answer(n, Sign.FORBIDDEN, status=403, lane=f"lane {n % 3}") for n in range(2 * RUN)]
+    rows = [streaks.heard(one.seen, key_of(one)) for one in told if one.seen]
+    assert [n for n, row in enumerate(rows, 1) if row] == [RUN, 2 * RUN]
 
 
 def test_a_death_that_spans_lanes_is_of_the_host() -> None:
