@@ -16,6 +16,7 @@ from crawler.frontier.interface import Bucket
 from crawler.model import Lane, SegmentClass
 from crawler.plan.planner import Goal, Plan, Planner
 from crawler.plan.value import EXPIRING, Window, worth
+from crawler.planning import ENOUGH_LOOKS, LATER, SOON
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,10 +28,8 @@ FACES = Lane(name="extras", order=90, segment_class=SegmentClass.IMAGES)
 LANES = {lane.name: lane for lane in (LISTINGS, POSTS, IMAGES, ORIGINALS, FACES)}
 WINDOW = Window.of("2021-01-06/2021-01-07")
 NEWEST = date(2021, 1, 10)
-#: How often the prices of the bound are gone through.
-PASSES = 4
-#: Requests that a host answers at once; seconds of a step, and between two looks.
-AT_ONCE, STEP, LOOK = 16, 1.0, 5.0
+#: Requests that a host answers at once; seconds of a step.
+AT_ONCE, STEP = 16, 1.0
 
 
 @dataclass(eq=False, slots=True)
@@ -44,6 +43,7 @@ class Thing:
     leads: list[Thing] = field(default_factory=list)
     found: float = 0.0
     left: float = 0.0
+    is_late: bool = False
     worth: float = 0.0
 
     def __post_init__(self) -> None:
@@ -76,12 +76,6 @@ class Scenario:
             found.append(one := left.pop())
             left += one.leads
         return found
-
-    def requests(self, host: str) -> float:
-        """Return how many requests a host answers in all."""
-        when, part = self.deaths.get(host, (self.seconds, 1.0))
-        when = min(when, self.seconds)
-        return self.rates[host] * (when + part * (self.seconds - when))
 
 
 def scenario(seed: int, *, things: int = 20_000) -> Scenario:
@@ -118,14 +112,14 @@ def scenario(seed: int, *, things: int = 20_000) -> Scenario:
     for _ in range(accounts):
         long = max(int(random_.expovariate(1 / depth)), 1)
         before: Thing | None = None
-        for page in reversed(range(long)):
-            day = (NEWEST - timedelta(days=page * 20 // depth)).isoformat()
-            listing = Thing(LISTINGS, "site", 40e3)
+        days = [(NEWEST - timedelta(days=page * 20 // depth)).isoformat() for page in range(long)]
+        for page, day in reversed(list(enumerate(days))):
+            listing = Thing(LISTINGS, "site", 40e3, days[page - 1] if page else "")
             listing.leads = [post(day) for _ in range(pages)] + ([before] if before else [])
             before = listing
         assert before
         roots.append(before)
-    rates = {host: random_.uniform(4, 15) for host in {"site", images, videos}}
+    rates = {host: random_.uniform(4, 15) for host in sorted({"site", images, videos})}
     made = Scenario(seed, layout, roots, rates, 1.0, 0.0)
     busy: Counter[str] = Counter(one.host for one in made.things())
     slowest = max(busy[host] / rate for host, rate in rates.items())
@@ -149,6 +143,7 @@ class Run:
         self._counts: dict[tuple[str, str, str, int], Counter[str]] = defaultdict(Counter)
         self._ids: dict[tuple[str, str, str, int], int] = {}
         self._places: dict[int, tuple[int, bool]] = {}
+        self._last: Counter[str] = Counter()
         self._led: Counter[tuple[str, str]] = Counter()
         self._flying: dict[str, list[Thing]] = defaultdict(list)
         self._permits: Counter[str] = Counter()
@@ -157,11 +152,15 @@ class Run:
 
     def run(self, *, halfway: Callable[[Plan], None] = lambda plan: None) -> float:
         """Return the value saved when the time is over."""
-        looked, is_told = -LOOK, False
+        looks, due, is_told = 0, 0.0, False
         while self.now < self.world.seconds:
-            if self.planner and self.now - looked >= LOOK:
+            if self.planner and self.now >= due:
                 plan = self.planner.look(self.now, self._buckets(), self._led)
-                self._places, looked = plan.places, self.now
+                looks += 1
+                self._last = Counter()
+                for key, number in self._ids.items():
+                    self._last[key[0]] = max(self._last[key[0]], plan.places[number][0])
+                self._places, due = plan.places, self.now + (SOON if looks < 4 * ENOUGH_LOOKS else LATER)
                 if not is_told and self.now >= self.world.seconds / 2:
                     is_told = True
                     halfway(plan)
@@ -174,14 +173,14 @@ class Run:
             order[key[1]].append(key)
         for host in self.world.rates:
             pace = self.world.rate(host, self.now)
-            self._permits[host] = min(self._permits[host] + pace * STEP, max(pace, 1.0))  # type: ignore[assignment]
+            self._permits[host] = min(self._permits[host], 1.0) + pace * STEP  # type: ignore[assignment]
             while self._permits[host] >= 1 and len(self._flying[host]) < AT_ONCE and (key := self._next(order[host])):
                 self._permits[host] -= 1
                 one = self._queues[key].popleft()
                 self._counts[key]["queued"] -= 1
                 self._counts[key]["leased"] += 1
-                is_late = one.expires and self.now - one.found > one.expires
-                one.left = 1000.0 if is_late else one.size
+                one.is_late = bool(one.expires) and self.now - one.found > one.expires
+                one.left = 1000.0 if one.is_late else one.size
                 self._flying[host].append(one)
         self._carry()
         self.now += STEP
@@ -193,7 +192,8 @@ class Run:
         return next((key for key in keys if self._queues[key] and not self._place(key)[1]), None)
 
     def _place(self, key: tuple[str, str, str, int]) -> tuple[int, bool]:
-        return self._places.get(self._ids[key], (10_000, False))
+        """Return a bucket's place; one that is new goes where its lane went last, as in a frontier."""
+        return self._places.get(self._ids[key], (self._last[key[0]], False))
 
     def _rank(self, key: tuple[str, str, str, int]) -> tuple[int, int, int, int]:
         return (self._place(key)[0], LANES[key[0]].order, -key[3], -int(key[2].replace("-", "") or 0))
@@ -217,7 +217,7 @@ class Run:
     def _save(self, one: Thing) -> None:
         counts = self._counts[_key(one)]
         counts["leased"] -= 1
-        if one.expires and self.now - one.found > one.expires + 60:
+        if one.is_late:
             counts["given_up"] += 1
             return
         counts["done"] += 1
@@ -245,58 +245,3 @@ class Run:
 
 def _key(one: Thing) -> tuple[str, str, str, int]:
     return (one.lane.name, one.host, one.day, one.value)
-
-
-def best(world: Scenario) -> float:
-    """Return a value that no order can exceed, for one who knows everything from the start and waits for nothing.
-
-    A fractional knapsack: each host's requests and the line's bytes are what it holds, and a thing needs what leads to
-    it. Put prices on requests and bytes: the rooms at these prices, and what each thing then is worth more than it and
-    what it needs cost, bound every order (weak duality). So any prices will do, and the lowest bound found is returned.
-    """
-    order = _children_first(world.roots)
-    rooms = {host: world.requests(host) for host in world.rates}
-    prices = dict.fromkeys(world.rates, 0.0)
-    byte = 0.0
-    size = world.line * world.seconds
-
-    def bound(prices: dict[str, float], byte: float) -> float:
-        gains: dict[int, float] = {}
-        for one in order:
-            gain = one.worth - prices[one.host] - byte * one.size
-            for other in one.leads:
-                gain += gains[id(other)]
-            gains[id(one)] = max(gain, 0.0)
-        return sum(gains[id(root)] for root in world.roots) + sum(prices[h] * rooms[h] for h in rooms) + byte * size
-
-    found = bound(prices, byte)
-    for _ in range(PASSES):
-        before = found
-        for host in world.rates:
-            prices[host] = _lowest(
-                lambda price, host=host, byte=byte: bound({**prices, host: price}, byte), prices[host], 2000.0
-            )
-        byte = _lowest(lambda price: bound(prices, price), byte, 1e-2)
-        found = min(found, bound(prices, byte))
-        if before - found < 1e-3 * found:
-            break
-    return found
-
-
-def _lowest(bound: Callable[[float], float], now: float, most: float) -> float:
-    """Return the price with the lowest bound, which is convex in it."""
-    tries = [0.0, now, *(most * 0.25**n for n in range(14))]
-    middle = min(tries, key=bound)
-    low, high = middle / 4, middle * 4
-    for _ in range(10):
-        a, b = low + (high - low) * 0.4, low + (high - low) * 0.6
-        low, high = (low, b) if bound(a) < bound(b) else (a, high)
-    return min((middle, (low + high) / 2), key=bound)
-
-
-def _children_first(roots: list[Thing]) -> list[Thing]:
-    found, left = [], list(roots)
-    while left:
-        found.append(one := left.pop())
-        left += one.leads
-    return found[::-1]

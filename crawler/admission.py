@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from crawler.frontier.interface import Refusal
 from crawler.model import Covered, Fetch, Gate, Settlement, Standing
-from crawler.plan.value import marked
+from crawler.plan.value import dated, marked
 from crawler.politeness.robots import Rules, robots_url
 from crawler.scope import Scope
 from crawler.url import host_of, origin
@@ -48,6 +48,8 @@ class Admission:
         )  # fmt: skip
         self._excluded = config.exclude
         self._policy = config.robots
+        #: A plan for a window asks how old the pages of listings are.
+        self._dates_pages = bool(config.window)
         self._frontier = frontier
         self._rules: dict[str, Rules] = {}
         #: Has the last word on every settlement: the death watch.
@@ -68,6 +70,8 @@ class Admission:
     def sift(self, settlement: Settlement) -> Settlement:
         """Return a settlement without the outlinks that do not belong; what the platform has of them is counted."""
         settlement = self.watched(settlement)
+        if self._dates_pages:
+            settlement = dated(settlement)
         kept: list[Fetch] = []
         refused: list[Covered] = []
         gate = settlement.gate

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from crawler.model import SegmentClass
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from crawler.frontier.interface import Bucket
     from crawler.model import Lane
@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 REMEMBERED = 120
 #: Lane, and whether it is of the window.
 Class = tuple[str, bool]
-#: Spans that make up now.
-LATELY = 12
+#: Spans that make up now, and this instant.
+LATELY, JUST_NOW = 12, 3
+#: Part of all bytes that a host brings at least if a full line is what holds it up: small things pass a full line.
+NOTABLE = 0.1
+#: Answers that must have been due before few of them mean that a host got slower, or is gone.
+DUE = 10.0
 #: A host that gets through less than this part of its best pace, with work at hand, waits for something else: bytes.
 SLOWED = 0.6
 #: Bytes of a thing before any was seen, by class of segment, and how many seen ones that guess weighs as much as.
@@ -35,6 +39,9 @@ class _Span:
     seconds: float
     things: int
     bytes: int
+    #: Whether something waited all the time, and whether the line was what it waited for.
+    is_busy: bool = True
+    is_slowed: bool = False
 
     @property
     def rate(self) -> float:
@@ -82,25 +89,53 @@ class Learned:
         self._last = (now, counts)
 
     def pace(self, origin: str) -> float | None:
-        """Return things a second that a host answers lately when nothing else holds it up; None before any was seen."""
-        spans = list(self._spans.get(origin, ()))[-LATELY:]
+        """Return things a second that a host answers when only it is waited for; None before any was seen.
+
+        What it did while something waited all the time tells it, or else the most that was seen. Where much less comes
+        than was due, though the line has room, the last few looks alone tell it: it is dying.
+        """
+        spans = [span for span in self._spans.get(origin, ()) if not span.is_slowed][-LATELY:]
         if not spans:
             return self._earlier.get(origin)
-        best = _upper([span.rate for span in spans])
-        free = [span for span in spans if span.rate >= SLOWED * best]
-        return max(sum(span.things for span in free), 0.1) / sum(span.seconds for span in free)
+        busy = [span for span in spans if span.is_busy]
+        usual = _mean(busy) if len(busy) >= JUST_NOW else max(_mean(spans), _upper([span.rate for span in spans]))
+        latest = list(self._spans[origin])[-JUST_NOW:]
+        due = usual * sum(span.seconds for span in latest)
+        is_dying = due >= DUE and _mean(latest) < SLOWED * usual and not any(span.is_slowed for span in latest)
+        return _mean(latest) if is_dying else usual
+
+    def able(self, origin: str) -> float | None:
+        """Return things a second that a host is thought to answer: of one that never had enough to do, what the others
+        do, if that is more than was seen of it.
+        """
+        own = self.pace(origin)
+        if origin in self._earlier or any(span.is_busy for span in self._spans.get(origin, ())):
+            return own
+        others = [pace for other in self._spans if other != origin and (pace := self.pace(other))]
+        return max(own or 0.0, sum(others) / len(others)) if others else own
 
     def recent(self, origin: str, most: int = LATELY) -> float | None:
         """Return things a second over the last few spans in which a host had work."""
         spans = list(self._spans.get(origin, ()))[-most:]
         if not spans:
             return self._earlier.get(origin)
-        return sum(span.things for span in spans) / sum(span.seconds for span in spans)
+        return _mean(spans)
 
     @property
     def bandwidth(self) -> float | None:
         """Return bytes a second of all hosts together, where that is what holds them up."""
         return sum(self._full) / len(self._full) if len(self._full) >= 3 else None
+
+    def seconds(self, pace: float, size: float) -> float:
+        """Return seconds that a thing takes of a host that answers ``pace`` a second.
+
+        What the line carries is known once it was full. Until then what is big is taken to need more than on a line
+        without end, and less than at the fastest that was seen: halfway, as ratios go.
+        """
+        if self.bandwidth:
+            return max(1 / pace, size / self.bandwidth)
+        fastest = max(self._lines, default=0.0)
+        return max(1 / pace, (size / fastest / pace) ** 0.5 if fastest else 0.0)
 
     def size(self, lane: Lane, origin: str) -> float:
         """Return bytes of a thing: of this lane and host where enough were seen, else of the lane, else a guess."""
@@ -130,22 +165,27 @@ class Learned:
         return {origin: _Count(*total) for origin, total in by_origin.items()}
 
     def _compare(self, seconds: float, then: Mapping[str, _Count], counts: Mapping[str, _Count]) -> None:
-        is_slowed, size = False, 0
-        for origin, count in counts.items():
-            before = then.get(origin, _Count())
-            span = _Span(seconds, max(count.settled - before.settled, 0), max(count.bytes - before.bytes, 0))
-            size += span.bytes
-            if not (before.waiting and count.waiting):
-                continue
-            spans = self._spans[origin]
-            if not spans and not span.things:  # it has not begun
-                continue
-            is_slowed |= len(spans) >= 6 and span.things > 0 and span.rate < SLOWED * _upper([s.rate for s in spans])
-            spans.append(span)
+        size = sum(max(count.bytes - then.get(origin, _Count()).bytes, 0) for origin, count in counts.items())
         self._lines.append(size / seconds)
         # A host that merely dies brings fewer bytes, too.
-        if is_slowed and size / seconds >= SLOWED * _upper(list(self._lines)):
+        is_full = len(self._lines) >= 2 * JUST_NOW and size / seconds >= SLOWED * _upper(list(self._lines))
+        is_slowed = False
+        for origin, count in counts.items():
+            before, spans = then.get(origin, _Count()), self._spans[origin]
+            things, least = max(count.settled - before.settled, 0), min(before.waiting, count.waiting)
+            if not least or not (spans or things):  # nothing to do, or it has not begun
+                continue
+            brought = max(count.bytes - before.bytes, 0)
+            is_slow = is_full and things > 0 and brought >= NOTABLE * size and len(spans) >= 2 * JUST_NOW
+            is_slow = is_slow and things / seconds < SLOWED * _upper([span.rate for span in spans])
+            is_slowed |= is_slow
+            spans.append(_Span(seconds, things, brought, least >= things, is_slow))
+        if is_slowed:
             self._full.append(size / seconds)
+
+
+def _mean(spans: list[_Span]) -> float:
+    return max(sum(span.things for span in spans), 0.1) / sum(span.seconds for span in spans)
 
 
 def _upper(rates: list[float]) -> float:
@@ -154,34 +194,67 @@ def _upper(rates: list[float]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class More:
-    """How many things are expected beside those known: at the least, likely, at the most."""
+    """How many things are expected beside those known: likely, at the most."""
 
-    low: float = 0.0
     likely: float = 0.0
     high: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What is expected: how much of each class, how many of a lane one of another leads to, which part is wanted."""
+
+    more: dict[Class, More]
+    yields: dict[tuple[str, str], float]
+    #: Lane → which part of what pages of listings lead to is of the window, or on its way there.
+    parts: dict[str, float]
+
+
 def expected(
-    known: Mapping[Class, tuple[int, int]], led: Mapping[tuple[str, str], int], lately: Mapping[Class, float], *,
+    known: Mapping[Class, tuple[int, int]], led: Mapping[tuple[str, str], int],
+    part: Callable[[str, float], float], most: Callable[[str], float], *,
     leading: frozenset[str], share: float | None = None,
-) -> dict[Class, More]:  # fmt: skip
+) -> Expected:  # fmt: skip
     """Return how much more of each class will be found; ``known`` says how many of it wait, and are settled.
 
-    What waits leads to as much as what was settled did, and that goes on. What ``leading`` lanes lead to is of the
-    window as often as what was found ``lately`` is; everything else leads to what is of the window as it is itself. A
-    chain of pages of which none has ended is taken to be half over. ``share`` is the part of its things that the
-    platform's own counters call known, where it has any: then they say how much is to come.
+    What waits leads to as much as what was settled did, and that goes on. Of what pages of ``leading`` lanes lead to
+    that may lead to the window, ``part`` (lane, how much more of it) is of it, and at the most ``most``; everything
+    else leads to what is of the window as it is itself. A chain of pages of which none has ended is taken to be half
+    over. ``share`` is the part of its things that the platform's own counters call known, where it has any: then they
+    say how much is to come.
     """
+    yields = _yields(known, led)
+    more = _found(known, yields, leading, lambda lane: part(lane, 0.0) if lane in leading else 1.0)
+    parts = {lane: part(lane, more.get((lane, True), 0.0)) for _, lane in yields}
+    found = _found(known, yields, leading, parts.__getitem__)
+    high = _found(known, yields, leading, lambda lane: max(parts[lane], most(lane)))
+    scale, wide = 1.0, 3.0
+    if share is not None and 0 < share <= 1:
+        told = sum(sum(both) for both in known.values()) * (1 / share - 1)
+        scale, wide = told / sum(found.values()) if sum(found.values()) else 1.0, 1.3
+    return Expected(
+        {key: More(n * scale, max(n, high.get(key, 0.0)) * scale * wide + 2) for key, n in found.items()}, yields, parts
+    )
+
+
+def _yields(known: Mapping[Class, tuple[int, int]], led: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], float]:
+    """Return how many new things of a lane one of another leads to, as (lane, lane) → number."""
     lanes: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
     for (lane, _), (waiting, settled) in known.items():
         lanes[lane][0] += waiting
         lanes[lane][1] += settled
-    yields = {
+    return {
         (lane, child): _yield(n, *lanes[lane], is_chain=lane == child)
         for (lane, child), n in led.items()
         if lane in lanes and n
     }
-    parts = {lane: _part(lane, known, lately) for lane in {child for _, child in yields}}
+
+
+def _found(
+    known: Mapping[Class, tuple[int, int]], yields: Mapping[tuple[str, str], float], leading: frozenset[str],
+    part: Callable[[str], float],
+) -> dict[Class, float]:  # fmt: skip
+    parts = {child: part(child) for _, child in yields}
     found: defaultdict[Class, float] = defaultdict(float)
     wave = {key: float(waiting) for key, (waiting, _) in known.items()}
     for _ in range(_GENERATIONS):
@@ -189,7 +262,7 @@ def expected(
         for (lane, child), each in yields.items():
             for in_window in (False, True):
                 n = wave.get((lane, in_window), 0.0) * each
-                if lane in leading:
+                if lane in leading and in_window:
                     following[child, True] += n * parts[child]
                     following[child, False] += n * (1 - parts[child])
                 else:
@@ -199,19 +272,7 @@ def expected(
         for key, n in following.items():
             found[key] += n
         wave = dict(following)
-    if share is not None and 0 < share <= 1:
-        told = sum(sum(both) for both in lanes.values()) * (1 / share - 1)
-        scale = told / sum(found.values()) if sum(found.values()) else 1.0
-        return {key: More(0.0, n * scale, n * scale * 1.3 + 1) for key, n in found.items()}
-    return {key: More(0.0, n, 2.5 * n + 2) for key, n in found.items()}
-
-
-def _part(lane: str, known: Mapping[Class, tuple[int, int]], lately: Mapping[Class, float]) -> float:
-    """Return which part of what is found of a lane is of the window."""
-    inside, outside = (lately.get((lane, in_window), 0.0) for in_window in (True, False))
-    if inside + outside <= 0:
-        inside, outside = (float(sum(known.get((lane, in_window), (0, 0)))) for in_window in (True, False))
-    return inside / (inside + outside) if inside + outside else 0.0
+    return {key: n for key, n in found.items() if n}
 
 
 def _yield(n: int, waiting: int, settled: int, *, is_chain: bool) -> float:

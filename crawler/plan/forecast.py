@@ -39,7 +39,8 @@ class Saved:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
     """``likely`` comes if all goes on as it is; ``low`` if the host that would bring most is gone this instant, all
-    others are slower and nothing more is found; ``high`` if all are faster and all comes that may be there.
+    others are slower and nothing more is found; ``high`` if all are faster, no line is full and all comes that may be
+    there.
     """
 
     now: Saved
@@ -59,9 +60,12 @@ class Forecast:
 
 
 def forecast(
-    heaps: Sequence[Heap], now: Saved, more: Mapping[tuple[str, bool], More], *, left: float, capacity: float | None
-) -> Forecast:
-    """Return what comes of the heaps, in their order, within ``left`` seconds and ``capacity`` bytes."""
+    heaps: Sequence[Heap], now: Saved, more: Mapping[tuple[str, bool], More], *, left: float, capacity: float | None,
+    budget: float | None = None,
+) -> Forecast:  # fmt: skip
+    """Return what comes of the heaps, in their order, within ``left`` seconds and ``capacity`` bytes, of which only a
+    ``budget`` is certain: the line may carry more than was seen.
+    """
     counts = drained(heaps, left=left, capacity=capacity)
     brought: defaultdict[str, float] = defaultdict(float)
     for heap, n in zip(heaps, counts, strict=True):
@@ -69,14 +73,21 @@ def forecast(
     gone = max(brought, key=lambda origin: brought[origin], default="")
     fewer = [replace(heap, more=0.0, seconds=heap.seconds / _SLOWER) for heap in heaps if heap.origin != gone]
     others = [
-        replace(heap, more=heap.more * _most(more, heap), seconds=heap.seconds / _FASTER, waits="") for heap in heaps
+        replace(
+            heap,
+            more=heap.more * _most(more, heap),
+            reach=1.0,
+            seconds=(heap.least or heap.seconds) / _FASTER,
+            waits="",
+        )
+        for heap in heaps
     ]
-    low_capacity, high_capacity = (None if capacity is None else capacity * by for by in (_SLOWER, _FASTER))
+    low_capacity = None if capacity is None else capacity * _SLOWER
     factor, tightest = _tightest(heaps, left, capacity)
     return Forecast(
         now=now, likely=now.plus(heaps, counts),
         low=now.plus(fewer, drained(fewer, left=left, capacity=low_capacity)),
-        high=now.plus(others, drained(others, left=left, capacity=high_capacity)),
+        high=now.plus(others, drained(others, left=left, capacity=budget)),
         everything=now.plus(heaps, [heap.total for heap in heaps]), factor=factor, tightest=tightest,
     )  # fmt: skip
 

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from crawler.plan.estimate import LATELY, Learned, More, expected
+from crawler.model import SegmentClass
+from crawler.plan.estimate import Expected, Learned, More, expected
 from crawler.plan.forecast import Forecast, Saved, forecast
-from crawler.plan.policy import ENOUGH, Heap, Leads, arranged, densities, drained
-from crawler.plan.value import is_expiring, worth
+from crawler.plan.policy import (
+    ENOUGH,
+    Heap,
+    Leads,
+    Prices,
+    arranged,
+    densities,
+    drained,
+    price_of_a_byte,
+    prices_of,
+    reach,
+)  # fmt: skip
+from crawler.plan.value import LEADING, is_expiring, worth
+from crawler.plan.window import Parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,8 +40,8 @@ FIRST_PACE = 1.0
 MOST_AT_ONCE = 16
 #: What an order by hand does to a lane's density.
 _BY_HAND = 1e9
-#: Order of lanes up to which they lead to everything else.
-_LEADING = 20
+#: Rounds in which it is settled what is found in time.
+_ROUNDS = 3
 #: A platform's own counter is believed while it calls more than this part of its things known.
 _LEAST_SHARE = 0.02
 
@@ -74,8 +87,9 @@ class Planner:
         self._lanes = {lane.name: lane for lane in lanes}
         self.goal = goal
         self.learned = Learned()
-        #: How many of each class were known at the last few looks.
-        self._seen: deque[dict[Class, int]] = deque(maxlen=LATELY)
+        self._leading = frozenset(name for name, lane in self._lanes.items() if lane.order <= LEADING)
+        self._parts = Parts(goal.windows, _all, self._leading)
+        self._prices = Prices()
 
     def look(
         self, now: float, buckets: Sequence[Bucket], led: Mapping[tuple[str, str], int], *,
@@ -86,82 +100,101 @@ class Planner:
         """
         buckets = [one for one in buckets if one.lane in self._lanes]
         self.learned.note(now, buckets)
+        self._parts.note(buckets, led)
         left = max((self.goal.deadline or now + FOREVER) - now, 0.0)
         known = self._known(buckets)
-        leading = frozenset(name for name, lane in self._lanes.items() if lane.order <= _LEADING)
-        more = expected(known, led, self._lately(known), leading=leading, share=share)
-        heaps = self._heaps(buckets, more)
-        heaps = densities(heaps, _leads(heaps, led, leading))
+        found = expected(known, led, self._parts.likely, self._parts.lately, leading=self._leading, share=share)
+        heaps = self._heaps(buckets, found.more)
+        leads = self._leads(heaps, known, found)
+        heaps = densities(heaps, leads, self._prices)
         heaps = [replace(heap, density=heap.density * self._nudge(heap.lane, by_hand or {})) for heap in heaps]
-        spent = sum(one.bytes for one in buckets)
-        capacity = self._capacity(spent, left)
-        heaps = arranged(heaps, left=left, capacity=capacity, bandwidth=self.learned.bandwidth)
+        budget = max(float(self.goal.budget - sum(one.bytes for one in buckets)), 0.0) if self.goal.budget else None
+        capacity = self._capacity(budget, left)
+        for _ in range(_ROUNDS):
+            byte = price_of_a_byte(heaps, left, capacity)
+            placed = arranged(heaps, left=left, capacity=capacity, bandwidth=self.learned.bandwidth, price=byte)
+            fits = drained(placed, left=left, capacity=capacity)
+            parts = reach(placed, fits, leads)
+            heaps = [replace(heap, reach=parts.get((heap.lane, heap.in_window), 1.0)) for heap in heaps]
+        self._prices = prices_of(placed, fits, byte)
         return Plan(
-            at=now, goal=self.goal, heaps=tuple(heaps), fits=tuple(drained(heaps, left=left, capacity=capacity)),
-            forecast=forecast(heaps, self._saved(buckets), more, left=left, capacity=capacity),
-            places={one: (place, bool(heap.waits)) for place, heap in enumerate(heaps, 1) for one in heap.buckets},
+            at=now, goal=self.goal, heaps=tuple(placed), fits=tuple(fits),
+            forecast=forecast(placed, self._saved(buckets), found.more, left=left, capacity=capacity, budget=budget),
+            places={one: (place, bool(heap.waits)) for place, heap in enumerate(placed, 1) for one in heap.buckets},
             rate=sum(self.learned.recent(origin) or 0.0 for origin in {one.origin for one in buckets if one.queued}),
         )  # fmt: skip
 
-    def _capacity(self, spent: int, left: float) -> float | None:
-        limits = [float(self.goal.budget - spent)] if self.goal.budget else []
-        if self.learned.bandwidth and left < FOREVER:
-            limits.append(self.learned.bandwidth * left)
-        return max(min(limits), 0.0) if limits else None
+    def _capacity(self, budget: float | None, left: float) -> float | None:
+        line = self.learned.bandwidth * left if self.learned.bandwidth and left < FOREVER else None
+        return min((limit for limit in (budget, line) if limit is not None), default=None)
 
     def _heaps(self, buckets: Sequence[Bucket], more: Mapping[Class, More]) -> list[Heap]:
         alike: defaultdict[tuple[str, str, bool, int], list[Bucket]] = defaultdict(list)
+        homes: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        totals: Counter[Class] = Counter()
         for one in buckets:
-            alike[one.lane, one.origin, self._is_wanted(one.day), one.value].append(one)
-        totals: defaultdict[Class, int] = defaultdict(int)
-        for (lane, _, in_window, _), some in alike.items():
-            totals[lane, in_window] += sum(map(_all, some))
-        return [
+            in_window = self._parts.is_wanted(one.lane, one.day)
+            alike[one.lane, one.origin, in_window, one.value].append(one)
+            homes[one.lane][one.origin] += _all(one)
+            totals[one.lane, in_window] += _all(one)
+        found = [
             self._heap(key, some, more.get((key[0], key[2]), More()).likely / max(totals[key[0], key[2]], 1))
             for key, some in alike.items()
         ]
+        for (lane, in_window), some in more.items():
+            if lane in homes and not totals[lane, in_window]:
+                nowhere = (lane, homes[lane].most_common(1)[0][0], in_window, 0)
+                found.append(replace(self._heap(nowhere, (), 0.0), more=some.likely))
+        return found
 
     def _heap(self, key: tuple[str, str, bool, int], some: Sequence[Bucket], more: float) -> Heap:
         """Return what is alike as one; ``more`` is how much is expected for each thing that is known."""
         name, origin, in_window, value = key
         lane = self._lanes[name]
         size = self.learned.size(lane, origin)
-        pace = self.learned.pace(origin) or FIRST_PACE
-        bandwidth = self.learned.bandwidth
+        pace = self.learned.able(origin) or FIRST_PACE
         seen = sum(map(_all, some))
         return Heap(
-            lane=name, origin=origin, in_window=in_window, expires=is_expiring(value), value=value,
+            lane=name, origin=origin, in_window=in_window, expires=is_expiring(value), value=value, order=lane.order,
             buckets=tuple(one.id for one in some), count=sum(one.queued + one.leased for one in some), more=more * seen,
             seen=seen, in_hand=min(sum(one.leased for one in some), MOST_AT_ONCE),
             worth=worth(lane, value, in_window=in_window), size=size,
-            seconds=max(1 / pace, size / bandwidth if bandwidth else 0.0),
+            seconds=self.learned.seconds(pace, size), least=1 / pace,
+        )  # fmt: skip
+
+    def _leads(
+        self, heaps: Sequence[Heap], known: Mapping[Class, tuple[int, int]], found: Expected
+    ) -> Leads:  # fmt: skip
+        typical: dict[Class, Heap] = {}
+        for heap in sorted(heaps, key=lambda heap: heap.seen):  # the last one, of most things, stays
+            typical[heap.lane, heap.in_window] = heap
+        settled: Counter[str] = Counter()
+        for (lane, _), (_, n) in known.items():
+            settled[lane] += n
+        return Leads(
+            yields=found.yields, parts=found.parts, typical=typical, leading=self._leading,
+            unknown=frozenset(
+                name for name, lane in self._lanes.items()
+                if lane.segment_class is SegmentClass.TEXT and settled[name] < ENOUGH
+            ),
         )  # fmt: skip
 
     def _known(self, buckets: Iterable[Bucket]) -> dict[Class, tuple[int, int]]:
         known: defaultdict[Class, list[int]] = defaultdict(lambda: [0, 0])
         for one in buckets:
-            count = known[one.lane, self._is_wanted(one.day)]
+            count = known[one.lane, self._parts.is_wanted(one.lane, one.day)]
             count[0] += one.queued + one.leased
             count[1] += one.done + one.given_up
         return {key: (waiting, settled) for key, (waiting, settled) in known.items()}
-
-    def _lately(self, known: Mapping[Class, tuple[int, int]]) -> dict[Class, float]:
-        """Return how many of each class were found over the last few looks."""
-        seen = {key: sum(both) for key, both in known.items()}
-        self._seen.append(seen)
-        return {key: n - self._seen[0].get(key, 0) for key, n in seen.items()}
 
     def _saved(self, buckets: Sequence[Bucket]) -> Saved:
         return Saved(
             things=sum(one.done for one in buckets), bytes=sum(one.bytes for one in buckets),
             value=sum(
-                one.done * worth(self._lanes[one.lane], one.value, in_window=self._is_wanted(one.day))
+                one.done * worth(self._lanes[one.lane], one.value, in_window=self._parts.is_wanted(one.lane, one.day))
                 for one in buckets
             ),
         )  # fmt: skip
-
-    def _is_wanted(self, day: str) -> bool:
-        return any(window.has(day) for window in self.goal.windows)
 
     def _nudge(self, lane: str, by_hand: Mapping[str, int]) -> float:
         if lane not in by_hand or by_hand[lane] == self._lanes[lane].order:
@@ -176,22 +209,6 @@ def share_known(claims: Iterable[Claim], coverage: Mapping[str, Mapping[str, int
         return None
     known = sum(n for standing, n in coverage.get(best.kind, {}).items() if standing != "vacant")
     return min(known / best.count, 1.0) if known >= _LEAST_SHARE * best.count else None
-
-
-def _leads(heaps: Sequence[Heap], led: Mapping[tuple[str, str], int], leading: frozenset[str]) -> Leads:
-    sums: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
-    settled: defaultdict[str, float] = defaultdict(float)
-    for heap in heaps:
-        settled[heap.lane] += heap.seen - heap.count
-        for place, each in enumerate((1.0, heap.worth, heap.seconds)):
-            sums[heap.lane][place] += max(heap.seen, 1.0) * each
-    yields: defaultdict[str, dict[str, float]] = defaultdict(dict)
-    for (lane, child), n in led.items():
-        yields[lane][child] = n / max(settled[lane], 1.0)
-    return Leads(
-        yields, {lane: (worth / n, seconds / n) for lane, (n, worth, seconds) in sums.items()},
-        frozenset(lane for lane in sums if lane in leading and settled[lane] < ENOUGH),
-    )  # fmt: skip
 
 
 def _all(one: Bucket) -> int:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 from crawler.model import SegmentClass
 
 if TYPE_CHECKING:
-    from crawler.model import Fetch, Lane
+    from crawler.model import Fetch, Lane, Settlement
 
 #: Added to the value of a fetch whose URL is signed, and stops working soon.
 EXPIRING = 1000
@@ -22,6 +22,8 @@ _SIGNED = frozenset({"x-amz-signature", "x-goog-signature", "signature", "sig", 
 _TEXT = ((19, 0.1), (30, 10.0), (50, 5.0))
 #: Worth of what comes after those lanes, and of media by class of segment: images and faces, uploads.
 _REST, _IMAGE, _ORIGINAL = 0.5, 3.0, 6.0
+#: Order of lanes up to which they lead to everything else: listings are of no window themselves.
+LEADING = 20
 #: Order of lanes above which images are faces, emoji and previews.
 _EXTRAS = 89
 
@@ -33,7 +35,7 @@ def worth(lane: Lane, value: int, *, in_window: bool) -> float:
         found = next((worth for order, worth in _TEXT if lane.order <= order), _REST)
     elif lane.order <= _EXTRAS:
         found = _ORIGINAL if lane.segment_class is SegmentClass.ORIGINALS else _IMAGE
-    return found * (1 + max(value % EXPIRING, 0)) * (IN_WINDOW if in_window else 1.0)
+    return found * (1 + max(value % EXPIRING, 0)) * (IN_WINDOW if in_window and lane.order > LEADING else 1.0)
 
 
 def is_expiring(value: int) -> bool:
@@ -47,6 +49,22 @@ def marked(fetch: Fetch) -> Fetch:
         return fetch
     names = {name.lower() for name, _ in parse_qsl(urlsplit(fetch.url).query)[:50]}
     return replace(fetch, value=fetch.value + EXPIRING) if names & _SIGNED else fetch
+
+
+def dated(told: Settlement) -> Settlement:
+    """Return a settlement whose next page of a listing has the day of this one: the middle one of what it names.
+
+    Then all that the next page leads to is about as old or older, and a plan knows which listings are past a window.
+    """
+    if not any(fetch.deeper and fetch.day is None for fetch in told.outlinks):
+        return told
+    days = sorted(filter(None, (*(one.day for one in told.outlinks), *(one.day for one in told.coverage))))
+    if not days:
+        return told
+    middle = days[len(days) // 2]
+    return replace(told, outlinks=tuple(
+        replace(fetch, day=middle) if fetch.deeper and fetch.day is None else fetch for fetch in told.outlinks
+    ))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

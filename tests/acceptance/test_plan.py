@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,15 @@ def soon(seconds: float) -> str:
     return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(timespec="seconds")
 
 
+def start_takes() -> float:
+    """Return seconds that a command takes to start; much more than one on a busy machine."""
+    began = time.monotonic()
+    archive("crawl", "127.0.0.1:1", "--deadline", "tomorrow")
+    return time.monotonic() - began
+
+
 def test_the_window_is_saved_by_the_deadline_and_the_same_command_goes_on(site: Any, tmp_path: Path) -> None:
-    place, deadline = tmp_path / "c", soon(55)
+    place, deadline = tmp_path / "c", soon(50 + 5 * start_takes())
     command = [
         "crawl", f"127.0.0.1:{site.port}", "--into", str(place), "--workers", "1", "--deadline", deadline,
         "--window", "/".join(WINDOW),
@@ -47,7 +55,7 @@ def test_the_window_is_saved_by_the_deadline_and_the_same_command_goes_on(site: 
     ran = archive(*command, "--rate", "9")
     assert ran.code == 7, ran.err
     assert "First: 2020-12-05 00:00 UTC until 2020-12-07 00:00 UTC" in ran.err
-    assert left(place) > 100
+    assert left(place) > 20
     assert left(place, WINDOW) == 0
     assert sum(one["done"] for one in buckets(place) if one["day"] in WINDOW) > 60
 
@@ -71,12 +79,17 @@ def test_the_window_is_saved_by_the_deadline_and_the_same_command_goes_on(site: 
 
 def test_a_budget_is_kept_and_spent_on_what_is_worth_most(site: Any, tmp_path: Path) -> None:
     place = tmp_path / "c"
+    # What is under way when the budget is spent still comes, the more the faster and the busier the machine.
     ran = archive(
-        "crawl", f"127.0.0.1:{site.port}", "--into", place, "--rate", "500", "--workers", "1", "--budget", "450kB"
+        "crawl", f"127.0.0.1:{site.port}", "--into", place, "--rate", "40", "--workers", "1", "--budget", "450kB"
     )  # fmt: skip
     assert ran.code == 8, ran.err
-    assert 450_000 <= sum(one["bytes"] for one in buckets(place)) < 600_000
-    assert sum(one["queued"] for one in buckets(place) if one["lane"] == "extras") > 0
+    held = buckets(place)
+    assert 450_000 <= sum(one["bytes"] for one in held) < 900_000
+    done, waiting = ({lane: sum(one[state] for one in held if one["lane"] == lane) for lane in ("posts", "extras")}
+                     for state in ("done", "queued"))  # fmt: skip
+    assert waiting["extras"] > done["extras"]
+    assert done["posts"] > done["extras"]
 
 
 def test_a_dry_run_says_what_would_fit_and_keeps_nothing(site: Any, tmp_path: Path) -> None:
