@@ -65,8 +65,8 @@ if TYPE_CHECKING:
     from crawler.collection import Collection
     from crawler.config import Config
     from crawler.deathwatch.signs import Part
+    from crawler.frontier.engine import Engine
     from crawler.frontier.present import Present
-    from crawler.frontier.sqlite import SqliteFrontier
     from crawler.frontier.thread import WriterThread
     from crawler.model import Commit, Location, Seed, SegmentClass
     from crawler.vigil import Vigil
@@ -107,7 +107,7 @@ class Crew:
     def __init__(
         self,
         collection: Collection,
-        frontier: SqliteFrontier,
+        frontier: Engine,
         writer: WriterThread,
         admission: Admission,
         config: Config,

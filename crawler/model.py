@@ -9,7 +9,6 @@ Times are UTC: ``datetime`` with tzinfo where people read them, float seconds si
 
 from __future__ import annotations
 
-import hashlib
 import io
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -154,11 +153,9 @@ class Fetch:
     @property
     def fingerprint(self) -> bytes:
         """128 bits over method, canonical URL and body; unique within a round."""
-        digest = hashlib.blake2b(digest_size=16)
-        for part in (self.method.encode(), canonical(self.url).encode(), self.body):
-            digest.update(len(part).to_bytes(8, "big"))
-            digest.update(part)
-        return digest.digest()
+        parts = (self.method.encode(), canonical(self.url).encode(), self.body)
+        told = b"".join([piece for part in parts for piece in (len(part).to_bytes(8, "big"), part)])
+        return blake2b(told, digest_size=16).digest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

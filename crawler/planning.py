@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from crawler.collection import Collection
     from crawler.config import Config
+    from crawler.frontier.engine import Engine
     from crawler.frontier.reader import FrontierReader
-    from crawler.frontier.sqlite import SqliteFrontier
     from spiders.base import PlatformSpider
 
 log = logging.getLogger("outlast.plan")
@@ -68,7 +68,7 @@ class Planning:
     """The plan of one run; ``say`` tells people what changes."""
 
     def __init__(
-        self, collection: Collection, frontier: SqliteFrontier, config: Config, spider: type[PlatformSpider],
+        self, collection: Collection, frontier: Engine, config: Config, spider: type[PlatformSpider],
         say: Callable[[str], None],
     ) -> None:  # fmt: skip
         self.goal = goal_of(config, clock.now())

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from crawler.collection import Collection
     from crawler.config import Config
-    from crawler.frontier.sqlite import SqliteFrontier
+    from crawler.frontier.engine import Engine
     from crawler.model import Seed
     from crawler.response import CaptureResponse
     from spiders.base import PlatformSpider
@@ -46,7 +46,7 @@ class Site:
     #: Why the site cannot be crawled though it answered; empty where it can.
     refusal: str = ""
 
-    def record(self, collection: Collection, frontier: SqliteFrontier, config: Config) -> None:
+    def record(self, collection: Collection, frontier: Engine, config: Config) -> None:
         """Write the exchanges as a segment of the collection; the next run of the sealer takes it."""
         name = collection.segment_name(0, f"{frontier.prefix}probe", SegmentClass.TEXT)
         writer = SegmentWriter(

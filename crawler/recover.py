@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from crawler.admission import Admission
     from crawler.collection import Collection
-    from crawler.frontier.sqlite import SqliteFrontier
+    from crawler.frontier.engine import Engine
     from crawler.model import Seed
     from crawler.warc.groups import Group
     from spiders.base import PlatformSpider
@@ -46,7 +46,7 @@ ORPHAN_SECONDS = 15.0
 def recover(
     path: Path,
     collection: Collection,
-    frontier: SqliteFrontier,
+    frontier: Engine,
     spider_class: type[PlatformSpider],
     seed: Seed,
     admission: Admission,
@@ -88,7 +88,7 @@ def recover(
 
 def take_in(
     collection: Collection,
-    frontier: SqliteFrontier,
+    frontier: Engine,
     spider_class: type[PlatformSpider],
     seed: Seed,
     admission: Admission,
@@ -110,7 +110,7 @@ def take_in(
 def rebuild(
     path: Path,
     collection: Collection,
-    frontier: SqliteFrontier,
+    frontier: Engine,
     spider_class: type[PlatformSpider],
     seed: Seed,
     admission: Admission,
@@ -146,7 +146,7 @@ def _lock(handle: IO[bytes], path: Path) -> None:
 
 
 def _unsettled(
-    reader: GroupReader, name: str, frontier: SqliteFrontier, collection: Collection, spider: PlatformSpider
+    reader: GroupReader, name: str, frontier: Engine, collection: Collection, spider: PlatformSpider
 ) -> Iterator[tuple[Fetch, Settlement]]:
     find = finder(collection)
     for group in reader:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from crawler.admission import Admission
     from crawler.collection import Collection
+    from crawler.frontier.engine import Engine
     from crawler.frontier.interface import Held
-    from crawler.frontier.sqlite import SqliteFrontier
     from crawler.model import Fetch, Seed, Settlement
     from crawler.warc.groups import Group
     from spiders.base import PlatformSpider
@@ -50,7 +50,7 @@ class Read:
 
 def reparse(
     collection: Collection,
-    frontier: SqliteFrontier,
+    frontier: Engine,
     spider_class: type[PlatformSpider],
     seed: Seed,
     admission: Admission,
@@ -60,9 +60,7 @@ def reparse(
 
 
 class _Reparse:
-    def __init__(
-        self, collection: Collection, frontier: SqliteFrontier, spider: PlatformSpider, admission: Admission
-    ) -> None:
+    def __init__(self, collection: Collection, frontier: Engine, spider: PlatformSpider, admission: Admission) -> None:
         self._collection = collection
         self._frontier = frontier
         self._spider = spider

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from crawler.collection import Collection
-    from crawler.frontier.sqlite import SqliteFrontier
+    from crawler.frontier.engine import Engine
     from crawler.frontier.thread import WriterThread
 
 log = logging.getLogger("outlast.sealing")
@@ -30,7 +30,7 @@ class Sealing:
     def __init__(
         self,
         collection: Collection,
-        frontier: SqliteFrontier,
+        frontier: Engine,
         writer: WriterThread,
         *,
         failed: Callable[[OutlastError], None],

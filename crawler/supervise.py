@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from crawler.collection import Collection
     from crawler.config import Config
     from crawler.deathwatch.signs import Part
+    from crawler.frontier.engine import Engine
     from crawler.frontier.interface import Stats
-    from crawler.frontier.sqlite import SqliteFrontier
     from crawler.model import Claim, Fetch, Location, Note, Seed
     from spiders.base import PlatformSpider
 
@@ -108,7 +108,7 @@ class Supervisor:
     def __init__(
         self,
         collection: Collection,
-        frontier: SqliteFrontier,
+        frontier: Engine,
         config: Config,
         seed: Seed,
         spider: type[PlatformSpider],

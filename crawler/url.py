@@ -54,10 +54,13 @@ def _spell(url: str) -> str:
 _short = lru_cache(maxsize=65536)(_spell)
 
 
-@lru_cache(maxsize=8192)
 def origin(url: str) -> str:
     """Return ``scheme://host[:port]``, the unit of politeness and of robots.txt."""
-    parts = urlsplit(canonical(url))
+    known = canonical(url)
+    end = known.find("/", known.find("://") + 3)
+    if end > 0:
+        return known[:end]
+    parts = urlsplit(known)
     return f"{parts.scheme}://{parts.netloc}"
 
 

@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from socket import socket
 
+    from crawler.frontier.engine import Engine
     from crawler.frontier.interface import Stats
-    from crawler.frontier.sqlite import SqliteFrontier
 
 #: Seconds between progress lines where there is no terminal.
 LINE_EVERY = 30.0
@@ -155,7 +155,7 @@ def _adopt(order: Order, collection: Collection, console: Console) -> None:
 
 
 def _run(
-    order: Order, collection: Collection, frontier: SqliteFrontier, config: Config, site: Site | None,
+    order: Order, collection: Collection, frontier: Engine, config: Config, site: Site | None,
     console: Console, beside: pushing.Pushing | None, listener: socket | None,
 ) -> Report:  # fmt: skip
     collection.add_templates(order.templates)
@@ -246,7 +246,7 @@ def _announce(event: dict[str, str], console: Console) -> None:
     console.event("deathwatch", **event)
 
 
-def _frontier(collection: Collection, order: Order, config: Config) -> SqliteFrontier:
+def _frontier(collection: Collection, order: Order, config: Config) -> Engine:
     """Open the frontier; the first machine of a fleet says what it crawls, all others must crawl the same."""
     if config.frontier:
         collection.join_fleet(config.frontier)
@@ -264,7 +264,7 @@ def _frontier(collection: Collection, order: Order, config: Config) -> SqliteFro
     return frontier
 
 
-def _remembered(frontier: SqliteFrontier, config: Config) -> Config:
+def _remembered(frontier: Engine, config: Config) -> Config:
     """Return the settings of this run: what was typed, else what the last run had, else the defaults."""
     stored = frontier.meta_get("config")
     if stored:

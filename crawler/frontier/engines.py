@@ -14,6 +14,7 @@ from crawler.frontier.sqlite import SqliteFrontier
 
 if TYPE_CHECKING:
     from crawler.collection import Collection, Marker
+    from crawler.frontier.engine import Engine
 
 log = logging.getLogger("outlast.frontier")
 
@@ -23,7 +24,7 @@ def is_volunteer(marker: Marker) -> bool:
     return marker.frontier.startswith(("https://", "http://"))
 
 
-def to_write(collection: Collection) -> SqliteFrontier:
+def to_write(collection: Collection) -> Engine:
     """Open the frontier of a collection whose lock the caller holds."""
     marker = collection.marker
     if not marker.frontier:

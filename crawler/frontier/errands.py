@@ -64,7 +64,10 @@ class ErrandFrontier(SqliteFrontier):
         new = 0
         with self._transaction():
             for one in errands:
-                new += self._offer([one.fetch]) or self._anew(one.fetch)
+                before = self._told.new
+                self._offer([one.fetch])
+                self._write_gathered()
+                new += self._told.new - before or self._anew(one.fetch)
                 self._db.execute(
                     "INSERT OR REPLACE INTO errand (fingerprint, id, token) VALUES (?, ?, ?)",
                     (one.fetch.fingerprint, one.id, one.token),
@@ -76,11 +79,9 @@ class ErrandFrontier(SqliteFrontier):
         number, bucket, state, _, _, reason = self._db.execute(self._sql["find_by_fingerprint"], facts).fetchone()
         if state not in _SETTLED:
             return 0
-        self._moves[bucket, state] -= 1
-        self._moves[bucket, "queued"] += 1
         if state != "done":
-            self._reasons[state, reason] -= 1
-        self._db.execute(self._sql["requeue"], {"id": number})
+            self._counts.reasons[state, reason] -= 1
+        self._queue_again(number, bucket, state)
         return 1
 
     def untold(self, most: int) -> list[Outcome]:
@@ -101,7 +102,7 @@ class ErrandFrontier(SqliteFrontier):
     def outstanding(self) -> list[tuple[int, int]]:
         """Return (id, token) of errands that nothing became of."""
         text = "SELECT id, token FROM errand WHERE told = ''"
-        return self._db.execute(text).fetchall()
+        return self._db.execute(text).fetchall()  # type: ignore[no-any-return]
 
     def freeze(self, origin: str, until: float) -> None:
         """Leave an origin alone until then, which the coordinator is to hear."""

@@ -18,23 +18,48 @@ INSERT OR IGNORE INTO bucket (round, lane, origin, day, value, place) VALUES (:r
 -- A bucket's place in the plan.
 UPDATE bucket SET place = :place, waits = :waits WHERE id = :id;
 
+-- name: moved
+-- The counts of a bucket move.
+UPDATE bucket SET queued = queued + :queued, leased = leased + :leased, done = done + :done, failed = failed + :failed,
+    parked = parked + :parked, excluded = excluded + :excluded, bytes = bytes + :bytes WHERE id = :bucket;
+
 -- name: led
 -- One more that a lane led to.
 INSERT INTO led VALUES ((SELECT lane FROM bucket WHERE id = :bucket), :child, :n)
 ON CONFLICT (lane, child) DO UPDATE SET n = n + excluded.n;
 
+-- name: total_moved
+-- A total moves.
+INSERT INTO total VALUES (:name, :n) ON CONFLICT (name) DO UPDATE SET n = n + excluded.n;
+
+-- name: reason_moved
+-- How often a reason holds.
+INSERT INTO reason VALUES (:state, :reason, :n) ON CONFLICT (state, reason) DO UPDATE SET n = n + excluded.n;
+
+-- name: in_hand_moved
+-- How many fetches a worker holds.
+INSERT INTO hand VALUES (:worker, :n) ON CONFLICT (worker) DO UPDATE SET n = n + excluded.n;
+
+-- name: leases_ended
+-- Nobody holds anything.
+UPDATE bucket SET queued = queued + leased, leased = 0 WHERE leased <> 0;
+
+-- name: rows_put_back
+-- What an Outlast that wrote leases into rows had leased is queued.
+UPDATE fetch SET state = 'queued', worker = NULL, expires = NULL WHERE state = 'leased' AND worker IS NOT NULL;
+
+-- name: hands_empty
+-- Nor does anybody say so.
+DELETE FROM hand;
+
+-- name: segment_new
+-- A segment that is about to be written.
+INSERT OR IGNORE INTO segment (name, class, worker, state) VALUES (:name, :kind, :worker, 'open');
+
 -- name: fetches_due
 -- The oldest due fetches of one bucket.
-SELECT id, work, attempts, token FROM fetch
+SELECT id, work, attempts FROM fetch
 WHERE bucket = :bucket AND state = 'queued' AND not_before <= :now ORDER BY not_before, id LIMIT :n;
-
--- name: take
--- A queued fetch goes to a worker under a new token.
-UPDATE fetch SET state = 'leased', token = token + 1, worker = :worker, expires = :expires WHERE id = :id;
-
--- name: find
--- A fetch by its id.
-SELECT id, bucket, state, token, url FROM fetch WHERE id = :id;
 
 -- name: find_by_fingerprint
 -- A fetch of this round by its fingerprint.
@@ -42,7 +67,7 @@ SELECT id, bucket, state, token, url, reason FROM fetch WHERE round = :round AND
 
 -- name: work
 -- What a known fetch is to be done as, and where its capture stands.
-SELECT f.id, f.work, f.state, f.bucket, f.reason, s.name, f.offset FROM fetch f LEFT JOIN segment s ON s.id = f.segment
+SELECT f.id, f.work, f.state, f.bucket, f.reason, s.name, f.offset, f.token FROM fetch f LEFT JOIN segment s ON s.id = f.segment
 WHERE f.round = :round AND f.fingerprint = :fingerprint;
 
 -- name: places
@@ -56,15 +81,14 @@ UPDATE fetch SET work = :work WHERE id = :id;
 
 -- name: settle
 -- What became of a fetch; a try without a record keeps the location it had.
-UPDATE fetch SET state = :state, reason = :reason, status = :status, attempts = attempts + :tried, not_before = :not_before,
-    tried = :now, worker = NULL, expires = NULL, segment = coalesce(:segment, segment), offset = coalesce(:offset, offset),
-    response_offset = coalesce(:response_offset, response_offset), response_length = coalesce(:response_length, response_length)
-WHERE id = :id;
+UPDATE fetch SET state = ?, reason = ?, status = ?, attempts = attempts + ?, not_before = ?, tried = ?, token = ?,
+    segment = coalesce(?, segment), offset = coalesce(?, offset), response_offset = coalesce(?, response_offset),
+    response_length = coalesce(?, response_length)
+WHERE id = ?;
 
 -- name: learn
--- A fetch becomes known, once.
-INSERT INTO fetch (round, fingerprint, bucket, method, url, work, state)
-VALUES (:round, :fingerprint, :bucket, :method, :url, :work, 'queued') ON CONFLICT (round, fingerprint) DO NOTHING;
+-- A fetch that is not known yet becomes known.
+INSERT INTO fetch (id, round, fingerprint, bucket, method, url, work, state) VALUES (?, ?, ?, ?, ?, ?, ?, 'queued');
 
 -- name: sweep
 -- A template is swept from now on; one that is known stays as it is.
@@ -88,38 +112,17 @@ SELECT number, taken, hits, holes FROM stretch WHERE sweep = :sweep ORDER BY num
 INSERT INTO stretch (sweep, number, taken, hits, holes) VALUES (:sweep, :number, :taken, :hits, :holes)
 ON CONFLICT (sweep, number) DO UPDATE SET taken = excluded.taken, hits = excluded.hits, holes = excluded.holes;
 
--- name: swept
--- An id of a sweep that somebody holds gets a row of its own.
-INSERT INTO fetch (round, fingerprint, bucket, method, url, work, state, token)
-VALUES (:round, :fingerprint, :bucket, :method, :url, :work, 'leased', :token) RETURNING id;
-
 -- name: drop
 -- The row of an id that turned out to be a hole.
 DELETE FROM fetch WHERE id = :id;
 
--- name: held_by
--- What a worker holds.
-SELECT id, bucket FROM fetch WHERE state = 'leased' AND worker = :worker;
-
--- name: held
--- All that is held.
-SELECT id, bucket FROM fetch WHERE state = 'leased' AND worker IS NOT NULL;
-
--- name: expired
--- What is held for longer than agreed.
-SELECT id, bucket FROM fetch WHERE state = 'leased' AND worker IS NOT NULL AND expires < :now;
-
--- name: put_back
--- A leased fetch is queued again, its attempts as they were.
-UPDATE fetch SET state = 'queued', worker = NULL, expires = NULL WHERE id = :id;
-
--- name: prolong
--- A worker is alive.
-UPDATE fetch SET expires = :until WHERE state = 'leased' AND worker = :worker;
-
 -- name: waiting
 -- When the earliest waiting fetch is due.
 SELECT min(not_before) FROM fetch WHERE state = 'queued' AND not_before > 0;
+
+-- name: waiting_ones
+-- Fetches that wait, or waited before somebody got them, the earliest first.
+SELECT not_before, id FROM fetch WHERE state = 'queued' AND not_before > 0 ORDER BY not_before;
 
 -- name: bring_forward
 -- What waits for a reason is due now.
@@ -176,34 +179,23 @@ WITH RECURSIVE way (id) AS (SELECT :target UNION SELECT o.follows FROM origin o 
 SELECT 1 FROM way JOIN origin o ON o.id = way.id WHERE o.name = :name;
 
 -- name: cover
--- Where one thing stands now, before a change.
-SELECT standing, day, round, mark FROM covered WHERE kind = :kind AND id = :id;
+-- Where things of a kind stand now, before a change.
+SELECT id, standing, day, reason, url, round, mark FROM covered WHERE kind = ? AND id IN
 
 -- name: cover_new
 -- A thing becomes known.
-INSERT INTO covered (kind, id, standing, day, reason, url, round, mark)
-VALUES (:kind, :id, :standing, :day, :reason, :url, :round, :mark);
+INSERT INTO covered (standing, day, reason, url, round, mark, kind, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
 
--- name: cover_forward
--- A thing moves forward.
-UPDATE covered SET standing = :standing, reason = :reason, round = :round, mark = :mark, day = coalesce(day, :day), url = CASE WHEN :url = '' THEN url ELSE :url END
-WHERE kind = :kind AND id = :id;
-
--- name: cover_changed
--- A thing that is held is gone now, or says something else, as an answer shows.
-UPDATE covered SET reason = :reason, mark = coalesce(:mark, mark), url = CASE WHEN :url = '' THEN url ELSE :url END
-WHERE kind = :kind AND id = :id;
-
--- name: cover_seen
--- A thing that is held is there still.
-UPDATE covered SET round = :round WHERE kind = :kind AND id = :id;
+-- name: cover_change
+-- A thing as it stands now.
+UPDATE covered SET standing = ?, day = ?, reason = ?, url = ?, round = ?, mark = ? WHERE kind = ? AND id = ?;
 
 -- name: cover_back
 -- A thing is known and no more, where this very capture told of it.
 UPDATE covered SET standing = :known, reason = '', mark = NULL WHERE kind = :kind AND id = :id AND standing = :standing
 AND round = :round AND url = :url AND (mark = :mark OR (mark IS NULL AND :mark IS NULL));
 
--- name: cover_count
+-- name: coverage_moved
 -- The counters move with the thing.
 INSERT INTO coverage (kind, day, standing, n) VALUES (:kind, :day, :standing, :n)
 ON CONFLICT (kind, day, standing) DO UPDATE SET n = n + excluded.n;
@@ -292,4 +284,5 @@ WHERE state = :state AND state IN ('failed', 'parked') AND reason = :reason LIMI
 
 -- name: in_hand
 -- How many fetches each worker holds.
-SELECT worker, count(*) FROM fetch WHERE state = 'leased' AND worker IS NOT NULL GROUP BY worker;
+SELECT worker, n FROM hand WHERE n > 0;
+

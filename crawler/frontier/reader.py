@@ -66,10 +66,14 @@ class FrontierReader:
             raise UsageError(f"{path} cannot be read: {e}.") from e
 
     @contextlib.contextmanager
-    def _opening(self, place: str, *, uri: bool = False) -> Iterator[None]:
+    def _opening(
+        self, place: str, *, uri: bool = False, factory: type[sqlite3.Connection] = sqlite3.Connection
+    ) -> Iterator[None]:
         """Connect, and close again where what is done next fails."""
         self._sql = _queries()
-        self._db = sqlite3.connect(place, uri=uri, isolation_level=None, check_same_thread=False, timeout=30)
+        self._db: Any = sqlite3.connect(
+            place, uri=uri, isolation_level=None, check_same_thread=False, timeout=30, factory=factory
+        )
         try:
             self._db.execute("PRAGMA cache_size = -65536")
             yield
@@ -218,6 +222,8 @@ class FrontierReader:
 
     def in_hand(self) -> dict[str, int]:
         """Return worker → how many fetches it holds."""
+        if not self._has_column("hand", "n"):
+            return {}
         return dict(self._db.execute(self._sql["in_hand"]).fetchall())
 
     def troubles(self, most: int) -> list[Trouble]:

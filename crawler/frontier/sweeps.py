@@ -1,25 +1,22 @@
 """Templates that are swept: which id comes next, who holds it, and what became of it, in a few bits an id.
 
 An id that is handed out has no row yet: a process that ends has lent nothing, and the id is still to be asked. What
-becomes of it is written when it is settled, in the transaction of its commit. Ids are negative, and every life of a
-process has a token of its own, so that what an earlier one lent settles nothing.
+becomes of it is written when it is settled, in the transaction of its commit.
 """
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass, field, replace
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from crawler.model import Fetch, Leased
+from crawler.model import Fetch
 from crawler.template import Template
 from crawler.url import canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 #: Ids whose bits are kept together.
 STRETCH = 1024
@@ -104,19 +101,6 @@ class Sweep:
             yield from range(first, last + 1) if self.walk == "oldest" else range(last, first - 1, -1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lent:
-    """An id in the hands of a worker."""
-
-    sweep: int
-    position: int
-    bucket: int
-    lane: str
-    fetch: Fetch
-    worker: str
-    expires: float
-
-
 class Sweeps:
     """The sweeps of the current round. Whoever writes does so within a transaction, and calls ``flush`` at its end."""
 
@@ -127,10 +111,7 @@ class Sweeps:
         #: Stretches looked at in this transaction, and those of them that changed.
         self._bits: dict[tuple[int, int], Bits] = {}
         self._changed: set[tuple[int, int]] = set()
-        self._lent: dict[int, Lent] = {}
         self._out: set[tuple[int, int]] = set()
-        self._ids = count(-1, -1)
-        self._token = secrets.randbits(31)
 
     def all(self, number: int) -> list[Sweep]:
         """Return the sweeps of a round; it is always asked for the current one."""
@@ -176,50 +157,19 @@ class Sweeps:
             sweep.path = sweep.positions()
         return (position for position in sweep.path if not self.is_taken(sweep, position))
 
-    def lend(self, sweep: Sweep, position: int, fetch: Fetch, worker: str, expires: float) -> Leased:
-        """Put an id into a worker's hands."""
-        number = next(self._ids)
-        self._lent[number] = Lent(
-            sweep=sweep.id, position=position, bucket=sweep.bucket, lane=fetch.lane, fetch=fetch, worker=worker,
-            expires=expires,
-        )  # fmt: skip
+    def lend(self, sweep: Sweep, position: int) -> None:
+        """Let an id be in somebody's hands."""
         self._out.add((sweep.id, position))
-        return Leased(id=number, token=self._token, fetch=fetch)
 
-    def lent(self, number: int, token: int) -> Lent | None:
-        """Return what was lent under this id and token, and is still out."""
-        return self._lent.get(number) if token == self._token else None
+    def returned(self, places: Iterable[tuple[int, int]]) -> None:
+        """Ids (sweep and position) are in nobody's hands any more: they are settled."""
+        self._out.difference_update(places)
 
-    def out(self) -> list[Lent]:
-        """Return all that is out."""
-        return list(self._lent.values())
-
-    def returned(self, numbers: list[int]) -> None:
-        """What was lent is settled."""
-        for number in numbers:
-            lent = self._lent.pop(number)
-            self._out.discard((lent.sweep, lent.position))
-
-    def put_back(self, which: Callable[[Lent], bool]) -> int:
-        """Take back what is out and will not be settled; return how much that is."""
-        return self._take_back([number for number, lent in self._lent.items() if which(lent)])
-
-    def give_back(self, worker: str, numbers: Iterable[int]) -> int:
-        """Take back some of what a worker has."""
-        return self._take_back([n for n in numbers if n in self._lent and self._lent[n].worker == worker])
-
-    def _take_back(self, back: list[int]) -> int:
-        self.returned(back)
+    def put_back(self, places: Iterable[tuple[int, int]]) -> None:
+        """Ids are in nobody's hands any more, and to be handed out again."""
+        self.returned(places)
         for sweep in self._all or ():
-            if back:
-                sweep.path = None
-        return len(back)
-
-    def prolong(self, worker: str, until: float) -> None:
-        """Let a worker keep what it holds."""
-        for number, lent in self._lent.items():
-            if lent.worker == worker:
-                self._lent[number] = replace(lent, expires=until)
+            sweep.path = None
 
     def flush(self) -> None:
         """Write the stretches that changed."""

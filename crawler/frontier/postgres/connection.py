@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache, wraps
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -160,6 +161,15 @@ class Database:
             raise DatabaseLost(f"The frontier's database failed: {_first_line(e)}") from e
         finally:
             other.close()
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Send the statements of a block one after the other, and wait once; nobody reads what they return."""
+        try:
+            with self._connection.pipeline() if psycopg.Pipeline.is_supported() else nullcontext():
+                yield
+        except psycopg.Error as e:
+            raise DatabaseLost(f"The frontier's database failed: {_first_line(e)}") from e
 
     def again(self) -> None:
         """Connect anew where the connection is broken."""

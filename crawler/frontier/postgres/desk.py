@@ -75,7 +75,7 @@ class Desk(PostgresFrontier):
 
     @steadily
     def _leased_by(self, to: Volunteer) -> int:
-        text = "SELECT count(*) FROM fetch WHERE state = 'leased' AND worker = ?"
+        text = "SELECT count(*) FROM leased WHERE worker = ?"
         return int(self._db.execute(text, (to.worker,)).fetchone()[0])
 
     @steadily
@@ -89,13 +89,23 @@ class Desk(PostgresFrontier):
             if not self._db.execute(text, (number, by.node)).fetchone():
                 return []
             rows = [row for row in self._owned(by, list(tokens)) if row[3] == tokens[row[0]]]
-            new = [row for row in rows if row[2] != "held"]
-            self._db.execute(self._sql["hold_all"], {"segment": number, "ids": [row[0] for row in new]})
-            for row in new:
-                self._moves[row[1], row[2]] -= 1
-                self._moves[row[1], "leased"] += 1
-            self._totals["held"] += len(new)
-        return [row[0] for row in rows]
+            new = self._taken_up(by, [row for row in rows if row[2] != "held"])
+            self._keep(new, by, number)
+        return [row[0] for row in rows if row[2] == "held" or row in new]
+
+    def _keep(self, rows: list[Any], by: Volunteer, segment: int) -> None:
+        columns = {"ids": 0, "buckets": 1, "tokens": 3}
+        facts = {name: [row[at] for row in rows] for name, at in columns.items()}
+        self._db.execute(self._sql["hold_all"], {"segment": segment, "worker": by.worker, **facts})
+        for row in rows:
+            self._counts.move(row[1], row[2], "leased")
+        self._counts.totals["held"] += len(rows)
+
+    def _taken_up(self, by: Volunteer, rows: list[Any]) -> list[Any]:
+        """Take from a volunteer what it has; return those of the rows that nobody else got meanwhile."""
+        facts = {"ids": [row[0] for row in rows], "worker": by.worker}
+        taken = {row[0] for row in self._db.execute(self._sql["take_up"], facts).fetchall()}
+        return [row for row in rows if row[0] in taken]
 
     def _owned(self, by: Volunteer, ids: list[int]) -> list[Any]:
         return self._db.execute(self._sql["owned"], {"ids": sorted(ids), "worker": by.worker}).fetchall()  # type: ignore[no-any-return]
@@ -104,8 +114,9 @@ class Desk(PostgresFrontier):
     def hand_back(self, by: Volunteer, ids: Sequence[tuple[int, int]], why: str, *, now: float) -> int:
         """Put back what a volunteer holds (id, token); with ``why`` it tried in vain. Return how many."""
         tokens = dict(ids)
-        with self._counting_for(by.node), self._transaction(), self._gathering():
+        with self._counting_for(by.node), self._transaction():
             rows = [row for row in self._owned(by, list(tokens)) if row[3] == tokens[row[0]] and row[2] == "leased"]
+            rows = self._taken_up(by, rows)
             for number, bucket, old, token, url, attempts, _ in rows:
                 is_over = bool(why) and attempts + 1 >= MOST_VAIN
                 told = Settlement(
@@ -189,8 +200,8 @@ class Desk(PostgresFrontier):
         """Settle what was read in a proven segment, of what is still its volunteer's; return what was."""
         by_id = {one.id: one for one in told}
         settled = []
-        with self._counting_for(by.node), self._transaction(), self._gathering():
-            for number, bucket, old, token, url, *_ in self._owned(by, list(by_id)):
+        with self._counting_for(by.node), self._transaction():
+            for number, bucket, old, token, url, *_ in self._taken_up(by, self._owned(by, list(by_id))):
                 one = replace(by_id[number], token=token)
                 self._settle((number, bucket, old, token, url), one, now, is_swept=self._is_swept(number))
                 settled.append(one)
@@ -211,10 +222,12 @@ class Desk(PostgresFrontier):
         return len(rows)
 
     def _let_go(self, rows: list[Any], node: int, *, is_kept: bool) -> None:
-        self._db.execute(self._sql["let_go_all"], {"ids": [row[0] for row in rows], "kept": is_kept})
+        facts = {"ids": [row[0] for row in rows]}
+        self._db.execute(self._sql["let_go_all"], facts)
+        if not is_kept:
+            self._db.execute(self._sql["disown_all"], facts)
         for _, bucket in rows:
-            self._moves[bucket, "leased"] -= 1
-            self._moves[bucket, "queued"] += 1
+            self._counts.move(bucket, "leased", "queued")
         if rows:
             self._db.execute(self._sql["total_moved"], {"name": "held", "node": node, "n": -len(rows)})
 
@@ -230,11 +243,11 @@ class Desk(PostgresFrontier):
             taken[worker] = self.release(worker)
         return taken
 
-    def _write(self, number: int, bucket: int, old: str, told: Settlement, now: float) -> None:
+    def _write(self, number: int, bucket: int, old: str, token: int, told: Settlement, now: float) -> None:
         if old == "held":
-            self._totals["held"] -= 1
+            self._counts.totals["held"] -= 1
             old = "leased"
-        super()._write(number, bucket, old, told, now)
+        super()._write(number, bucket, old, token, told, now)
 
 
 def _brought(row: Sequence[Any]) -> Brought:

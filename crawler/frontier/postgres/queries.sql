@@ -8,47 +8,96 @@ AND (SELECT sum(c.queued) FROM bucket_of c WHERE c.bucket = b.id) > 0
 ORDER BY b.place, coalesce(l.priority, 50), b.value DESC, b.day DESC, b.id;
 
 -- name: fetches_due
--- The oldest due fetches of one bucket that nobody else takes at this moment.
-SELECT id, work, attempts, token FROM fetch
-WHERE bucket = :bucket AND state = 'queued' AND not_before <= :now ORDER BY not_before, id LIMIT :n
-FOR UPDATE SKIP LOCKED;
+-- The oldest due fetches of one bucket that nobody else takes at this moment go to a worker, each under a new token.
+WITH taken AS (
+    DELETE FROM due WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM due WHERE bucket = :bucket AND not_before <= :now ORDER BY not_before, id LIMIT :n
+        FOR UPDATE SKIP LOCKED
+    )) RETURNING id
+), forgotten AS (
+    DELETE FROM volunteered WHERE id IN (SELECT id FROM taken)
+), lent AS (
+    INSERT INTO leased (id, bucket, worker) SELECT id, :bucket, :worker FROM taken RETURNING id, token
+)
+SELECT k.id, k.work, coalesce(s.attempts, 0), l.token
+FROM lent l JOIN known k ON k.id = l.id LEFT JOIN stand s ON s.id = l.id ORDER BY coalesce(s.not_before, 0), l.id;
 
--- name: take_all
--- Queued fetches go to a worker, each under a new token.
-UPDATE fetch SET state = 'leased', token = token + 1, worker = :worker WHERE id = ANY(:ids);
+-- name: let_go
+-- What was refused when it was leased is in nobody's hands.
+DELETE FROM leased WHERE id = ANY(:ids);
 
 -- name: holds
 -- A worker may keep what it holds until then.
 INSERT INTO holder (worker, node, expires) VALUES (:worker, :node, :until)
 ON CONFLICT (worker) DO UPDATE SET expires = greatest(holder.expires, excluded.expires), node = excluded.node;
 
--- name: find_all
--- Fetches by their ids, which nobody else may settle meanwhile.
-SELECT id, bucket, state, token, url, segment, "offset" FROM fetch WHERE id = ANY(:ids) ORDER BY id FOR UPDATE;
+-- name: end_leases
+-- Leases that are settled now, if they still are who settles them's.
+DELETE FROM leased h USING unnest(:ids::BIGINT[], :tokens::BIGINT[]) AS t (id, token), known k
+WHERE h.id = t.id AND h.token = t.token AND k.id = t.id RETURNING h.id, h.bucket, 'leased', h.token, k.url;
+
+-- name: end_lease
+-- A fetch is in nobody's hands.
+DELETE FROM leased WHERE id = :id;
+
+-- name: end_wait
+-- A fetch is not to be tried again, and no volunteer's.
+WITH forgotten AS (DELETE FROM volunteered WHERE id = :id)
+DELETE FROM due d USING known k LEFT JOIN stand s ON s.id = k.id
+WHERE k.id = :id AND d.bucket = k.bucket AND d.not_before = coalesce(s.not_before, 0) AND d.id = k.id;
 
 -- name: find_by_fingerprint
--- A fetch of this round by its fingerprint, which nobody else may settle meanwhile.
-SELECT id, bucket, state, token, url, reason FROM fetch WHERE round = :round AND fingerprint = :fingerprint FOR UPDATE;
+-- A fetch of this round by its fingerprint, which nobody else recovers meanwhile.
+SELECT k.id, k.bucket, CASE WHEN h.id IS NOT NULL THEN 'leased' WHEN v.segment IS NOT NULL THEN 'held' ELSE coalesce(s.state, 'queued') END, coalesce(h.token, s.token, 0),
+    k.url, coalesce(s.reason, '')
+FROM known k LEFT JOIN stand s ON s.id = k.id LEFT JOIN leased h ON h.id = k.id LEFT JOIN volunteered v ON v.id = k.id
+WHERE k.round = :round AND k.fingerprint = :fingerprint FOR UPDATE OF k;
+
+-- name: known
+-- Those of some fetches that are known already.
+SELECT fingerprint FROM known WHERE round = :round AND fingerprint = ANY(:fingerprints::BYTEA[]);
 
 -- name: learn_all
--- Fetches become known, once; those that are new are returned.
-INSERT INTO fetch (id, round, fingerprint, bucket, method, url, work, state)
-SELECT id, :round, fingerprint, bucket, method, url, work, 'queued'
-FROM unnest(:ids::BIGINT[], :fingerprints::BYTEA[], :buckets::BIGINT[], :methods::TEXT[], :urls::TEXT[], :works::BYTEA[])
-    AS new (id, fingerprint, bucket, method, url, work)
-ON CONFLICT (fingerprint, round) DO NOTHING RETURNING fingerprint;
+-- Fetches become known, once; those that are new are due, and returned.
+WITH new AS (
+    INSERT INTO known (id, round, fingerprint, bucket, method, url, work)
+    SELECT id, :round, fingerprint, bucket, method, url, work
+    FROM unnest(:ids::BIGINT[], :fingerprints::BYTEA[], :buckets::BIGINT[], :methods::TEXT[], :urls::TEXT[], :works::BYTEA[])
+        AS new (id, fingerprint, bucket, method, url, work)
+    ON CONFLICT (fingerprint, round) DO NOTHING RETURNING id, bucket, fingerprint
+), waiting AS (
+    INSERT INTO due (bucket, not_before, id) SELECT bucket, 0, id FROM new ORDER BY id
+)
+SELECT fingerprint FROM new;
+
+-- name: learn_leased
+-- Ids of a sweep get rows as they go to a worker.
+WITH new AS (
+    INSERT INTO known (id, round, fingerprint, bucket, method, url, work)
+    SELECT id, :round, fingerprint, bucket, method, url, work
+    FROM unnest(:ids::BIGINT[], :fingerprints::BYTEA[], :buckets::BIGINT[], :methods::TEXT[], :urls::TEXT[], :works::BYTEA[])
+        AS new (id, fingerprint, bucket, method, url, work)
+    ON CONFLICT (fingerprint, round) DO NOTHING RETURNING id, bucket, fingerprint
+)
+INSERT INTO leased (id, bucket, worker) SELECT id, bucket, :worker FROM new RETURNING id, token;
 
 -- name: settle_all
 -- What became of fetches; a try without a record keeps the location it had.
-UPDATE fetch f SET state = s.state, reason = s.reason, status = s.status, attempts = f.attempts + s.tried,
-    not_before = s.not_before, tried = :now, worker = NULL, segment = coalesce(s.segment, f.segment),
-    "offset" = coalesce(s.place, f."offset"), response_offset = coalesce(s.response_offset, f.response_offset),
-    response_length = coalesce(s.response_length, f.response_length)
-FROM unnest(:ids::BIGINT[], :states::TEXT[], :reasons::TEXT[], :statuses::INTEGER[], :tries::INTEGER[],
-    :waits::DOUBLE PRECISION[], :segments::BIGINT[], :offsets::BIGINT[], :response_offsets::BIGINT[],
-    :response_lengths::BIGINT[])
-    AS s (id, state, reason, status, tried, not_before, segment, place, response_offset, response_length)
-WHERE f.id = s.id;
+INSERT INTO stand AS f (state, reason, status, attempts, not_before, tried, token, segment, "offset", response_offset,
+    response_length, id)
+SELECT * FROM unnest(:states::TEXT[], :reasons::TEXT[], :statuses::INTEGER[], :tries::INTEGER[],
+    :waits::DOUBLE PRECISION[], :times::DOUBLE PRECISION[], :tokens::BIGINT[], :segments::BIGINT[], :offsets::BIGINT[],
+    :response_offsets::BIGINT[], :response_lengths::BIGINT[], :ids::BIGINT[])
+ON CONFLICT (id) DO UPDATE SET state = excluded.state, reason = excluded.reason, status = excluded.status,
+    attempts = f.attempts + excluded.attempts, not_before = excluded.not_before, tried = excluded.tried,
+    token = excluded.token, segment = coalesce(excluded.segment, f.segment),
+    "offset" = coalesce(excluded."offset", f."offset"),
+    response_offset = coalesce(excluded.response_offset, f.response_offset),
+    response_length = coalesce(excluded.response_length, f.response_length);
+
+-- name: wait_all
+-- Fetches are to be tried again.
+INSERT INTO due SELECT * FROM unnest(:buckets::BIGINT[], :waits::DOUBLE PRECISION[], :ids::BIGINT[]);
 
 -- name: settled_all
 -- Groups that are settled above their segments' marks.
@@ -62,15 +111,6 @@ FROM unnest(:digests::BYTEA[], :records::TEXT[], :urls::TEXT[], :dates::TEXT[], 
     AS new (sha256, record_id, url, date, segment, place)
 ON CONFLICT DO NOTHING;
 
--- name: places
--- Where the answers stand that this node has of what is done.
-SELECT s.name, f.response_offset FROM fetch f JOIN segment s ON s.id = f.segment
-WHERE s.node IN (:node, 0) AND f.state = 'done' AND f.response_offset > 0 ORDER BY f.segment;
-
--- name: everything
--- What the platform is known to have, and how it stands; in the order that the embedded engine has, too.
-SELECT kind, id, standing, reason FROM covered ORDER BY kind COLLATE "C", id COLLATE "C";
-
 -- name: surplus
 -- A capture of what another has settled.
 INSERT INTO surplus (segment, "offset", fetch, node) VALUES (:segment, :place, :fetch, :node) ON CONFLICT DO NOTHING;
@@ -81,22 +121,44 @@ SELECT f.url, s.name, x."offset", t.name, f."offset" FROM surplus x JOIN segment
 JOIN fetch f ON f.id = x.fetch LEFT JOIN segment t ON t.id = f.segment ORDER BY s.name, x."offset";
 
 -- name: held
--- All that this node holds.
-SELECT id, bucket FROM fetch WHERE state = 'leased' AND worker IN (SELECT worker FROM holder WHERE node = :node)
-ORDER BY id FOR UPDATE;
+-- All that this node holds is queued again, its attempts as they were; how much of which bucket is returned. A volunteer
+-- may have it all the same, and prove it.
+WITH back AS (
+    DELETE FROM leased WHERE worker IN (SELECT worker FROM holder WHERE node = :node) RETURNING id, bucket, token, worker
+), remembered AS (
+    INSERT INTO volunteered SELECT id, bucket, token, worker FROM back WHERE worker LIKE '%-v'
+), waiting AS (
+    INSERT INTO due SELECT b.bucket, coalesce(s.not_before, 0), b.id FROM back b LEFT JOIN stand s ON s.id = b.id
+)
+SELECT bucket, count(*) FROM back GROUP BY bucket;
 
 -- name: held_by
--- What a worker holds.
-SELECT id, bucket FROM fetch WHERE state = 'leased' AND worker = :worker ORDER BY id FOR UPDATE;
+-- The same for what a worker holds, all of it or some.
+WITH back AS (
+    DELETE FROM leased WHERE worker = :worker AND (:ids::BIGINT[] IS NULL OR id = ANY(:ids::BIGINT[])) RETURNING id, bucket, token, worker
+), remembered AS (
+    INSERT INTO volunteered SELECT id, bucket, token, worker FROM back WHERE worker LIKE '%-v'
+), waiting AS (
+    INSERT INTO due SELECT b.bucket, coalesce(s.not_before, 0), b.id FROM back b LEFT JOIN stand s ON s.id = b.id
+)
+SELECT bucket, count(*) FROM back GROUP BY bucket;
 
 -- name: expired
--- What is held for longer than agreed.
-SELECT id, bucket FROM fetch WHERE state = 'leased' AND worker IN (SELECT worker FROM holder WHERE expires < :now)
-ORDER BY id FOR UPDATE SKIP LOCKED;
+-- The same for what is held for longer than agreed.
+WITH late AS (
+    SELECT id FROM leased WHERE worker IN (SELECT worker FROM holder WHERE expires < :now) ORDER BY id FOR UPDATE SKIP LOCKED
+), back AS (
+    DELETE FROM leased WHERE id IN (SELECT id FROM late) RETURNING id, bucket, token, worker
+), remembered AS (
+    INSERT INTO volunteered SELECT id, bucket, token, worker FROM back WHERE worker LIKE '%-v'
+), waiting AS (
+    INSERT INTO due SELECT b.bucket, coalesce(s.not_before, 0), b.id FROM back b LEFT JOIN stand s ON s.id = b.id
+)
+SELECT bucket, count(*) FROM back GROUP BY bucket;
 
--- name: put_back
--- A leased fetch is queued again, its attempts as they were. A volunteer may have it all the same, and prove it.
-UPDATE fetch SET state = 'queued', worker = CASE WHEN worker LIKE '%-v' THEN worker END WHERE id = :id;
+-- name: in_hand
+-- How many fetches each worker holds.
+SELECT worker, count(*) FROM leased GROUP BY worker;
 
 -- name: prolong
 -- A worker is alive.
@@ -104,12 +166,72 @@ UPDATE holder SET expires = :until WHERE worker = :worker;
 
 -- name: troubled
 -- Parked or failed fetches, all or those with one reason.
-SELECT id, bucket, reason FROM fetch WHERE state = :state AND state IN ('failed', 'parked')
-AND (:reason::TEXT IS NULL OR reason = :reason::TEXT) ORDER BY id FOR UPDATE;
+SELECT s.id, k.bucket, s.reason FROM stand s JOIN known k ON k.id = s.id WHERE s.state = :state AND s.state IN ('failed', 'parked')
+AND (:reason::TEXT IS NULL OR s.reason = :reason::TEXT) ORDER BY s.id FOR UPDATE OF s;
 
--- name: cover
--- Where one thing stands now, before a change.
-SELECT standing, day, round, mark FROM covered WHERE key = :key;
+-- name: troubles
+-- Fetches that failed or are parked for one reason.
+SELECT k.url, s.status, s.attempts, s.tried FROM stand s JOIN known k ON k.id = s.id
+WHERE s.state = :state AND s.state IN ('failed', 'parked') AND s.reason = :reason LIMIT :most;
+
+-- name: requeue
+-- A settled fetch is tried afresh.
+WITH afresh AS (
+    UPDATE stand SET state = 'queued', attempts = 0, not_before = 0, reason = '' WHERE id = :id RETURNING id
+)
+INSERT INTO due SELECT :bucket, 0, id FROM afresh ON CONFLICT DO NOTHING;
+
+-- name: settled_by
+-- A fetch as the holder of a token settled it.
+SELECT id, bucket, state, reason FROM fetch WHERE id = :id AND state NOT IN ('leased', 'queued') AND token = :token;
+
+-- name: tried_by
+-- A fetch that waits since the holder of a token tried it in vain.
+WITH waiting AS (
+    UPDATE due d SET not_before = 0 FROM stand s JOIN known k ON k.id = s.id
+    WHERE s.id = :id AND s.token = :token AND s.state = 'queued' AND d.bucket = k.bucket AND d.not_before = s.not_before AND d.id = s.id
+    RETURNING d.id
+)
+UPDATE stand SET attempts = 0, not_before = 0, reason = '' WHERE id IN (SELECT id FROM waiting);
+
+-- name: waiting
+-- When the earliest waiting fetch is due.
+SELECT min(not_before) FROM due WHERE not_before > 0;
+
+-- name: bring_forward
+-- What waits for a reason is due now.
+WITH waiting AS (
+    UPDATE due d SET not_before = 0 FROM stand s WHERE d.not_before > 0 AND d.not_before > :now AND s.id = d.id
+    AND s.reason = :reason AND s.tried < :older_than RETURNING d.id
+)
+UPDATE stand SET not_before = 0 WHERE id IN (SELECT id FROM waiting);
+
+-- name: forget_waits
+-- What would wait for too long is due now.
+WITH waiting AS (UPDATE due SET not_before = 0 WHERE not_before > 0 AND not_before > :beyond RETURNING id)
+UPDATE stand SET not_before = 0 WHERE id IN (SELECT id FROM waiting);
+
+-- name: done_in
+-- What is done and stands in one segment.
+SELECT s.id, k.bucket FROM stand s JOIN known k ON k.id = s.id
+WHERE k.round = :round AND s.segment = :segment AND s.state = 'done';
+
+-- name: place
+-- Where a fetch stands, after its segment was rewritten.
+UPDATE stand SET segment = :segment, "offset" = :offset, response_offset = :response_offset, response_length = :response_length
+WHERE id = :id;
+
+-- name: renew
+-- A known fetch is to be done differently.
+UPDATE known SET work = :work WHERE id = :id;
+
+-- name: drop
+-- The row of an id that turned out to be a hole.
+WITH settled AS (DELETE FROM stand WHERE id = :id) DELETE FROM known WHERE id = :id;
+
+-- name: segment_new
+-- A segment that is about to be written.
+INSERT INTO segment (name, class, worker, node, state) VALUES (:name, :kind, :worker, :node, 'open') ON CONFLICT DO NOTHING;
 
 -- name: cover_back
 -- A thing is known and no more, where this very capture told of it.
@@ -199,10 +321,6 @@ SELECT 1 FROM way JOIN origin o ON o.id = way.id WHERE o.name = :name;
 -- The database's time, and until when a node takes part.
 SELECT extract(epoch FROM clock_timestamp())::DOUBLE PRECISION, expires FROM node WHERE id = :node;
 
--- name: second
--- The database's time as records are dated.
-SELECT to_char(now() AT TIME ZONE 'utc', 'YYYY-MM-DD"T"HH24:MI:SS');
-
 -- name: node_comes
 -- A node takes part from now on.
 UPDATE node SET joined = :now, seen = :now, expires = :until WHERE id = :node;
@@ -223,6 +341,19 @@ SELECT id, seen FROM node WHERE expires >= :now ORDER BY id;
 -- Origins that are left alone now.
 SELECT name, frozen_until FROM origin WHERE frozen_until > :now;
 
+-- name: places
+-- Where the answers stand that this node has of what is done.
+SELECT s.name, f.response_offset FROM fetch f JOIN segment s ON s.id = f.segment
+WHERE s.node IN (:node, 0) AND f.state = 'done' AND f.response_offset > 0 ORDER BY f.segment;
+
+-- name: everything
+-- What the platform is known to have, and how it stands; in the order that the embedded engine has, too.
+SELECT kind, id, standing, reason FROM covered ORDER BY kind COLLATE "C", id COLLATE "C";
+
+-- name: second
+-- The database's time as records are dated.
+SELECT to_char(now() AT TIME ZONE 'utc', 'YYYY-MM-DD"T"HH24:MI:SS');
+
 -- name: members
 -- Who takes part, or did, and what each has brought.
 SELECT n.id, CASE WHEN n.label > '' THEN n.label ELSE n.machine END, n.kind, n.trust, n.joined, n.seen,
@@ -234,7 +365,7 @@ FROM node n
 LEFT JOIN (SELECT node, sum(n) FILTER (WHERE name = 'captures')::BIGINT AS captures,
     sum(n) FILTER (WHERE name = 'attempts')::BIGINT AS attempts, sum(n) FILTER (WHERE name = 'bytes')::BIGINT AS bytes,
     sum(n) FILTER (WHERE name = 'held')::BIGINT AS held FROM total_of GROUP BY node) t ON t.node = n.id
-LEFT JOIN (SELECT h.node, count(*) AS leased FROM fetch f JOIN holder h ON h.worker = f.worker WHERE f.state = 'leased'
+LEFT JOIN (SELECT h.node, count(*) AS leased FROM leased f JOIN holder h ON h.worker = f.worker
     GROUP BY h.node) l ON l.node = n.id
 LEFT JOIN (SELECT node, count(*) FILTER (WHERE state = 'sent') AS sent, count(*) FILTER (WHERE state = 'proven') AS proven,
     sum(bytes) FILTER (WHERE state = 'proven')::BIGINT AS proven_bytes, count(*) FILTER (WHERE state = 'refused') AS refused
@@ -268,20 +399,44 @@ WHERE kind = 'volunteer' AND (secret = :secret::BYTEA OR id = :node::BIGINT);
 
 -- name: owned
 -- Fetches that a volunteer was the last to get, and nobody settled since.
-SELECT id, bucket, state, token, url, attempts, segment FROM fetch
-WHERE id = ANY(:ids) AND worker = :worker AND state IN ('queued', 'leased', 'held') ORDER BY id FOR UPDATE;
+SELECT k.id, k.bucket,
+    CASE WHEN h.id IS NOT NULL THEN 'leased' WHEN v.segment IS NOT NULL THEN 'held' ELSE 'queued' END,
+    coalesce(h.token, v.token), k.url, coalesce(s.attempts, 0), v.segment
+FROM known k LEFT JOIN leased h ON h.id = k.id LEFT JOIN volunteered v ON v.id = k.id LEFT JOIN stand s ON s.id = k.id
+WHERE k.id = ANY(:ids) AND coalesce(h.worker, v.worker) = :worker ORDER BY k.id FOR UPDATE OF k;
+
+-- name: take_up
+-- What a volunteer was the last to get is nobody's, if it still is its own; ids of what was are returned.
+WITH lent AS (
+    DELETE FROM leased WHERE id = ANY(:ids) AND worker = :worker RETURNING id
+), kept AS (
+    DELETE FROM volunteered WHERE id = ANY(:ids) AND worker = :worker RETURNING id, segment
+), waiting AS (
+    DELETE FROM due d USING kept v JOIN known k ON k.id = v.id LEFT JOIN stand s ON s.id = v.id
+    WHERE v.segment IS NULL AND d.bucket = k.bucket AND d.not_before = coalesce(s.not_before, 0) AND d.id = k.id
+    RETURNING d.id
+)
+SELECT id FROM lent UNION ALL SELECT id FROM kept WHERE segment IS NOT NULL UNION ALL SELECT id FROM waiting;
 
 -- name: hold_all
 -- Fetches are durable with a volunteer, in a segment of its own.
-UPDATE fetch SET state = 'held', segment = :segment WHERE id = ANY(:ids);
+INSERT INTO volunteered (id, bucket, token, worker, segment)
+SELECT id, bucket, token, :worker, :segment FROM unnest(:ids::BIGINT[], :buckets::BIGINT[], :tokens::BIGINT[]) AS t (id, bucket, token);
 
 -- name: let_go_all
 -- What was held is queued again; whose it was is kept, for the case that it proves it after all.
-UPDATE fetch SET state = 'queued', segment = NULL, worker = CASE WHEN :kept THEN worker END WHERE id = ANY(:ids);
+WITH back AS (
+    UPDATE volunteered SET segment = NULL WHERE id = ANY(:ids) RETURNING id, bucket
+)
+INSERT INTO due SELECT b.bucket, coalesce(s.not_before, 0), b.id FROM back b LEFT JOIN stand s ON s.id = b.id;
+
+-- name: disown_all
+-- And no volunteer's.
+DELETE FROM volunteered WHERE id = ANY(:ids);
 
 -- name: held_in
 -- What is held in a segment.
-SELECT id, bucket FROM fetch WHERE segment = :segment AND state = 'held' ORDER BY id FOR UPDATE;
+SELECT id, bucket FROM volunteered WHERE segment = :segment ORDER BY id FOR UPDATE;
 
 -- name: lapsed
 -- Segments that are not wholly there, of who is revoked or was silent for longer than its term.
@@ -290,8 +445,8 @@ WHERE (b.state IN ('open', 'sent') AND n.revoked > 0) OR (b.state = 'open' AND n
 
 -- name: revoked
 -- Workers of who is revoked, that hold something.
-SELECT DISTINCT h.worker FROM node n JOIN holder h ON h.node = n.id JOIN fetch f ON f.worker = h.worker
-WHERE n.revoked > 0 AND f.state = 'leased';
+SELECT DISTINCT h.worker FROM node n JOIN holder h ON h.node = n.id JOIN leased f ON f.worker = h.worker
+WHERE n.revoked > 0;
 
 -- name: brings
 -- A volunteer brings a segment; one that is another's stays so.

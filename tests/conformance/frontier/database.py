@@ -25,10 +25,11 @@ _numbers = count(1)
 
 
 @contextmanager
-def server(host: str = "", password: str = "") -> Iterator[str]:
+def server(host: str = "", password: str = "", **settings: str) -> Iterator[str]:
     """Run a server on a socket of its own; yield the address of its database.
 
     With a ``host`` (an address of this machine) it also listens there, on port 5432, for who knows the password.
+    ``settings`` are of postgresql.conf.
     """
     # PostgreSQL refuses to run as root; where tests do, nobody runs it, from a copy: nobody may look into a
     # clone in root's own folders.
@@ -51,6 +52,7 @@ def server(host: str = "", password: str = "") -> Iterator[str]:
 
         run(programs / "initdb", "-D", data, "-U", "outlast", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
         options = f"-k {folder} -c listen_addresses='{host}' -c max_connections=60 -c log_min_messages=fatal"
+        options += "".join(f" -c {name}={value}" for name, value in settings.items())
         run(programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start")
         address = f"postgresql://outlast@/postgres?host={folder}"
         try:

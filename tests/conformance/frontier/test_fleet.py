@@ -188,11 +188,13 @@ def test_no_statement_walks_through_all_fetches(nodes: tuple[PostgresFrontier, P
     """An index serves each, where the planner is let to choose one."""
     one, _ = nodes
     one._db.execute("SET enable_seqscan = off")
-    facts = {"bucket": 1, "now": 1.0, "n": 1, "ids": [1], "round": 1, "fingerprint": b"", "worker": "w",
-             "state": "failed", "reason": "x"}  # fmt: skip
-    for name in ("fetches_due", "find_all", "find_by_fingerprint", "held_by", "waiting", "evidence", "work"):
+    facts = {"bucket": 1, "now": 1.0, "n": 1, "ids": [1], "tokens": [1], "round": 1, "fingerprint": b"", "worker": "w",
+             "state": "failed", "reason": "x",
+             "id": 1, "older_than": 1.0}  # fmt: skip
+    names = ("fetches_due", "end_leases", "end_wait", "find_by_fingerprint", "held_by", "waiting", "evidence", "work")
+    for name in (*names, "bring_forward"):
         plan = "\n".join(row[0] for row in one._db.execute(f"EXPLAIN {one._sql[name]}", facts))
-        assert "Seq Scan on fetch" not in plan, (name, plan)
+        assert "Seq Scan on known" not in plan, (name, plan)
 
 
 @pytest.mark.parametrize(
