@@ -76,6 +76,18 @@ def ran(*arguments: object, kill_at: Path | None = None, bytes_: int = 0) -> tup
     return time.perf_counter() - start, used.ru_maxrss / 1024
 
 
+def asked(module: str, *arguments: object) -> tuple[float, float]:
+    """Run somebody else's program; return seconds and the most memory of it in MB."""
+    start = time.perf_counter()
+    program = f"import sys; from {module} import main; sys.exit(main(sys.argv[1:]))"
+    process = subprocess.Popen([sys.executable, "-P", "-c", program, *map(str, arguments)], stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{module} ended with {process.returncode}")
+    return time.perf_counter() - start, used.ru_maxrss / 1024
+
+
 def opened(archive: Path) -> tuple[float, float]:
     """Return the seconds until the viewer's server answers, and until the last megabyte came from it."""
     viewer = archive.parent / "viewer"
@@ -137,7 +149,12 @@ def main() -> None:
         print(f"exported    {size / 1e9:.2f} GB in {seconds:.1f} s, {memory:.0f} MB of memory")
         print(f"opened      {opened(out)[0]:.1f} s until it answers", flush=True)
         seconds, memory = ran("verify", out)
-        print(f"verified    {seconds:.1f} s, {memory:.0f} MB at most")
+        print(f"verified    {seconds:.1f} s, {memory:.0f} MB at most", flush=True)
+        seconds, memory = asked("wacz.main", "validate", "-f", out)
+        print(f"validated   {seconds:.1f} s, {memory:.0f} MB at most, by wacz validate", flush=True)
+        for path in sorted((collection / "warcs").iterdir()):
+            asked("cdxj_indexer.main", "-p", path)
+        print("indexed     by cdxj-indexer", flush=True)
     finally:
         shutil.rmtree(options.into)
 

@@ -92,6 +92,30 @@ def parse_headers(head: bytes) -> tuple[tuple[bytes, bytes], ...]:
     return tuple(headers)
 
 
+def head_of(data: bytes) -> Head | None:
+    """Return the final head of an answer that is at hand from its beginning; None where none is whole."""
+    at = 0
+    while _STATUS_LINE.match(data, at) and (found := _HEAD_END.search(data, at)) and found.end() <= MAX_HEAD:
+        head = _head(data[at : found.end()])
+        if not _is_interim(head):
+            return head
+        at = found.end()
+    return None
+
+
+def entity_of(method: str, head: bytes, data: bytes) -> bytes:
+    """Return the entity of an answer whose final head, and all that came after it, are at hand."""
+    if head_of(head) is None:
+        return b""
+    body, _ = _framing(method.upper(), _head(head))
+    pieces: list[bytes] = []
+    while data and not body.done:
+        used, entity = body.take(data)
+        pieces.append(data[:used] if entity is None else entity)
+        data = data[used:]
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
 class ResponseParser:
     """Reads one response to a request of the given method. After ``End`` it ignores what it is fed."""
 
@@ -159,7 +183,7 @@ class ResponseParser:
 
     def _read_head(self, head: bytes, events: list[Event]) -> None:
         event = _head(head)
-        if 100 <= event.status < 200 and event.status != 101:
+        if _is_interim(event):
             self._interim += len(head)
             events.append(Interim(head))
             return
@@ -211,6 +235,10 @@ def _head(wire: bytes) -> Head:
     assert line is not None
     major, minor, status, reason = line.groups()
     return Head(wire, int(status), reason.rstrip(), (int(major), int(minor or 0)), parse_headers(wire))
+
+
+def _is_interim(head: Head) -> bool:
+    return 100 <= head.status < 200 and head.status != 101
 
 
 def _tokens(headers: tuple[tuple[bytes, bytes], ...], name: bytes) -> list[bytes]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import codecs
 import io
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
-from scrapy.http import TextResponse
+from scrapy.http import Headers, TextResponse
 
 from crawler.model import Fetch, Outcome
 
@@ -57,9 +57,13 @@ class CaptureResponse(TextResponse):
         truncated: str | None = None,
         head_bytes: bytes = b"",
         opener: Callable[[], BinaryIO] | None = None,
+        headers: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(url, **kwargs)
+        is_ready = isinstance(headers, Headers)  # Scrapy would take them apart and put them together again
+        super().__init__(url, headers=None if is_ready else headers, **kwargs)
+        if is_ready:
+            self.headers = headers
         self.fetch = fetch
         self.captured_at = captured_at
         self.outcome = outcome
@@ -74,6 +78,11 @@ class CaptureResponse(TextResponse):
         """The encoding of the text; one that no browser knows counts as none."""
         found = super().encoding
         return found if _is_spoken(found) else "utf-8"
+
+    @cached_property
+    def said_at(self) -> str:
+        """``captured_at`` as items carry it; each of a page asks."""
+        return self.captured_at.isoformat()
 
     def open(self) -> BinaryIO:
         """Return a new stream over the decoded entity, bounded against decompression bombs."""
@@ -94,8 +103,14 @@ class CaptureResponse(TextResponse):
 
     def header(self, name: str) -> str:
         """Return the last value of a header as Latin-1 text, or the empty string."""
-        value = self.headers.get(name)
-        return value.decode("latin-1") if value is not None else ""
+        values: list[bytes] | None = dict.get(self.headers, _key(name))
+        return values[-1].decode("latin-1") if values else ""
+
+
+@lru_cache(maxsize=256)
+def _key(name: str) -> bytes:
+    """Return a header's name as Scrapy's headers hold it."""
+    return name.title().encode("latin-1")
 
 
 @lru_cache(maxsize=256)

@@ -227,12 +227,20 @@ class Withheld:
 
     def hides_record(self, record: RawRecord, segment: str, offset: int | None = None) -> bool:
         """Say whether a record is withheld, by where it stands and what its headers say."""
-        url, digest = record.get("WARC-Target-URI"), record.get("WARC-Payload-Digest")
-        return self.hides(url=url, sha256=digest, segment=segment, offset=record.offset if offset is None else offset)
+        asked = _asked(record, segment)
+        return self.hides(**(asked if offset is None else asked | {"offset": offset}))
 
     def passes_over(self, record: RawRecord, segment: str) -> bool:
         """Say whether whoever reads what was captured passes over a record: it is withheld, or captured nothing."""
         return record.id in self.struck.records or self.hides_record(record, segment)
+
+    def passing(self, segment: str) -> Callable[[RawRecord], bool] | None:
+        """Return what says as much of the records of a segment as is known now; None where nothing is passed over."""
+        self.look()
+        struck, rules = self.struck.records, self._rules
+        if not struck and not rules.is_any:
+            return None
+        return lambda record: record.id in struck or rules.hides(**_asked(record, segment))
 
     def is_struck(self, url: str, stamp: str) -> bool:
         """Say whether the record that a line of an index names captured nothing; ``stamp``: its 14-digit date."""
@@ -245,8 +253,7 @@ class Withheld:
 
     def whose_record(self, record: RawRecord, segment: str) -> Entry | None:
         """Return the takedown that hides a record, None where nothing does."""
-        url, digest = record.get("WARC-Target-URI"), record.get("WARC-Payload-Digest")
-        asked: dict[str, Any] = {"url": url, "sha256": digest, "segment": segment, "offset": record.offset}
+        asked = _asked(record, segment)
         return self.whose(**asked) if self.hides(**asked) else None
 
     def whose(self, **what: Any) -> Entry:
@@ -311,6 +318,12 @@ def rules_of(names: Names) -> _Rules:
 def thing_of(kind: str, identity: str) -> str:
     """Return what a post is called here."""
     return f"{_SHOWN.get(kind, kind)}/{identity}"
+
+
+def _asked(record: RawRecord, segment: str) -> dict[str, Any]:
+    """Return what is asked for where a record stands in a segment."""
+    url, digest = record.get("WARC-Target-URI"), record.get("WARC-Payload-Digest")
+    return {"url": url, "sha256": digest, "segment": segment, "offset": record.offset}
 
 
 def _size(path: Path) -> int:

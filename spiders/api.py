@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MAX_PAGES = 1_000_000
 #: Characters of a text that items carry.
 MAX_TEXT = 1 << 20
+_NUMBER = (int, float)
 #: RFC 8288, section 3: ``<target>; rel="next"``, several of them with commas between.
 _LINK = re.compile(r"<([^<>]{1,4096})>\s*((?:;[^,<]{0,512})*)")
 _NEXT = re.compile(r";\s*rel\s*=\s*\"?(?:[^\"]*\s)?next[\s\";]?", re.IGNORECASE)
@@ -29,9 +30,11 @@ def text(value: Any, *keys: str) -> str:
     """Return the text (or number, as text) at a path of keys; empty where there is none."""
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
+    if value is None:
+        return ""
     if isinstance(value, str):
         return value if len(value) <= MAX_TEXT else value[:MAX_TEXT]
-    return str(value)[:MAX_TEXT] if isinstance(value, int | float) and not isinstance(value, bool) else ""
+    return str(value)[:MAX_TEXT] if isinstance(value, _NUMBER) and not isinstance(value, bool) else ""
 
 
 def at(value: Any, *keys: str) -> Any:
@@ -102,4 +105,4 @@ def turn(
 
 def source(response: CaptureResponse) -> dict[str, Any]:
     """Return where and when an item was read, as items carry it."""
-    return {"captured_at": response.captured_at.isoformat(), "source_url": response.url}
+    return {"captured_at": response.said_at, "source_url": response.url}

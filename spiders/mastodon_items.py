@@ -54,7 +54,8 @@ def is_closed(status: Any) -> bool:
 
 def is_ours(account: Any) -> bool:
     """Say whether an account lives on the server that was asked: others are named with their host."""
-    return bool(text(account, "acct")) and "@" not in text(account, "acct")
+    acct = text(account, "acct")
+    return bool(acct) and "@" not in acct
 
 
 def user_of(url: str) -> str:

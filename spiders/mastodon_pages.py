@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urljoin, urlsplit
 
@@ -69,12 +70,11 @@ class MastodonPages(PageSpider):
 
     def only(self) -> str:
         """Return the one account that the seed names, in lower case; empty where it is the whole server."""
-        return self.user_at(self.seed.url).lower()
+        return _user_at(self.seed.url, self.dialect.address).lower()
 
     def user_at(self, url: str) -> str:
         """Return whose page a URL is, by the addresses of this dialect; empty where it is nobody's."""
-        found = re.fullmatch(self.dialect.address, items.path_of(url))
-        return found[1] if found else items.user_of(url)
+        return _user_at(url, self.dialect.address)
 
     def is_wanted(self, account: Any) -> bool:
         """Say whether an account lives here, and is the one that the seed names, if it names one."""
@@ -106,11 +106,12 @@ class MastodonPages(PageSpider):
         """Yield an upload and the fetch of its file."""
         lane = IMAGES if made.kind == "image" else ORIGINALS
         yield made
-        yield self.fetch(made.url, lane=lane, parent=response, covers=(made.kind, made.url), day=day(when))
+        if self.follows:
+            yield self.fetch(made.url, lane=lane, parent=response, covers=(made.kind, made.url), day=day(when))
 
     def also(self, url: str, kind: str, response: CaptureResponse) -> Iterator[Fetch]:
         """Yield the fetch of what is nice to have."""
-        if url:
+        if url and self.follows:
             yield self.fetch(url, lane=EXTRAS, parent=response, covers=(kind, url))
 
     # Pages that hold posts themselves
@@ -201,3 +202,9 @@ class MastodonPages(PageSpider):
                 if entry.kind == "page" and url and Window.of(self.seed).holds(when):
                     for fetch in self.permalink(url, when, response):
                         yield replace(fetch, callback="parse_shown")
+
+
+@lru_cache(maxsize=1024)
+def _user_at(url: str, address: str) -> str:
+    found = re.fullmatch(address, items.path_of(url))
+    return found[1] if found else items.user_of(url)

@@ -60,6 +60,8 @@ EDGE = 64
 _ID = re.compile(rb"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 _SHELL = re.compile(rb"<app-root|<title>\s*Parler Free Speech Social Network", re.IGNORECASE)
 _S3_ERROR = re.compile(rb"^\s*<\?xml[^>]*>\s*(?:<!--.*?-->\s*)?<Error\b|^\s*<Error>\s*<Code>", re.DOTALL)
+#: What the URL of an upload has in it.
+_UPLOADED = re.compile(r"image-cdn\.|video\.", re.IGNORECASE)
 _ASSET = re.compile(r"\.(?:css|js|svg|png|jpe?g|gif|ico|woff2?|ttf|otf|eot)$", re.IGNORECASE)
 
 
@@ -287,8 +289,9 @@ class ParlerSpider(PlatformSpider):
             return
         day = items.day(interval)
         yield from items.from_post(shown, identity, response)
-        yield from self._works(f"https://share.par.pw/post/{identity}", response, day=day)
-        if not self._is_narrow:
+        if self.follows:
+            yield from self._works(f"https://share.par.pw/post/{identity}", response, day=day)
+        if self.follows and not self._is_narrow:
             yield from self._neighbours(shown, identity, response)
         for post, card in items.cards(shown.shown, identity):
             yield from self._uploads(card, post, response, day)
@@ -368,8 +371,6 @@ class ParlerSpider(PlatformSpider):
 
     def _neighbours(self, shown: PostPage, identity: str, response: CaptureResponse) -> Iterator[Yield]:
         """Yield the people a post page names, and the posts it echoes where their ids slip out."""
-        if not self.follows:
-            return
         for username in items.people(shown):
             yield from self._works(items.profile_url(username), response)
         if not self._is_windowed:
@@ -381,6 +382,8 @@ class ParlerSpider(PlatformSpider):
         """Yield the media and links of a card; an image's short link remembers whose it is."""
         for block in card.blocks:
             for href in dict.fromkeys((block.src, block.link)):
+                if not self.follows and not _UPLOADED.search(href):
+                    continue
                 url = absolute(response.url, href) if href else None
                 for fetch in self._works(url, response, day=day) if url else ():
                     if fetch.callback == "parse_link":

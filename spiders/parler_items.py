@@ -15,6 +15,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from crawler.model import Account, Media, Post
+from spiders.api import source
 from spiders.html import absolute
 from spiders.parler_pages import Block, Card, Comment, PostPage, ProfilePage, Shown
 from spiders.window import ago
@@ -83,7 +84,7 @@ def from_profile(page: ProfilePage, response: CaptureResponse) -> Iterator[Item]
     yield Account(
         platform="parler", id=page.username, username=page.username, url=profile_url(page.username), name=page.name,
         bio=page.bio, avatar=page.avatar or None, banner=page.banner or None, badges=page.badges,
-        extra={"bio_links": list(page.bio_links), "cards": len(page.cards)}, **_source(response),
+        extra={"bio_links": list(page.bio_links), "cards": len(page.cards)}, **source(response),
     )  # fmt: skip
     same: Counter[str] = Counter()
     for shown in page.cards:
@@ -139,7 +140,7 @@ def upload(fetch: Fetch, post: str, response: CaptureResponse, *, short: str = "
         return None
     return Media(
         platform="parler", id=identity, url=fetch.url, kind=kind, variant=variant, post=post or None, title=title,
-        extra={"short": short} if short else {}, **_source(response),
+        extra={"short": short} if short else {}, **source(response),
     )  # fmt: skip
 
 
@@ -182,7 +183,7 @@ def _post(shown: Shown, identity: str, page: PostPage, response: CaptureResponse
         created_at=_stamps(written(shown, response)),
         repost_of=next((one for one in slipped if one not in {"", identity}), None),
         media=_files(own), links=_links(own), mentions=own.mentions, hashtags=own.hashtags,
-        counters={} if bare else shown.counters, sensitive=own.sensitive, extra=extra, **_source(response),
+        counters={} if bare else shown.counters, sensitive=own.sensitive, extra=extra, **source(response),
     )  # fmt: skip
 
 
@@ -198,7 +199,7 @@ def _card(card: Card, identity: str, made_up: str, response: CaptureResponse, sh
         created_at=_stamps(ago(card.ago, clock(response))), media=_files(card), links=_links(card),
         mentions=card.mentions, hashtags=card.hashtags, counters=shown.counters if shown else {},
         sensitive=card.sensitive, extra=extra,
-        **_source(response),
+        **source(response),
     )  # fmt: skip
 
 
@@ -219,7 +220,7 @@ def _remarks(comments: tuple[Comment, ...], post: str, parent: str, response: Ca
             author_name=card.name or None, text=card.text, created_at=_stamps(ago(card.ago, clock(response))),
             in_reply_to=parent, media=_files(card), links=_links(card), mentions=card.mentions, hashtags=card.hashtags,
             counters=comment.counters, sensitive=card.sensitive,
-            extra={"post": post} | ({} if comment.id else {"made_up_id": True}), **_source(response),
+            extra={"post": post} | ({} if comment.id else {"made_up_id": True}), **source(response),
         )  # fmt: skip
         yield from _remarks(comment.replies, post, identity, response)
 
@@ -227,7 +228,7 @@ def _remarks(comments: tuple[Comment, ...], post: str, parent: str, response: Ca
 def _person(card: Card, response: CaptureResponse) -> Account:
     return Account(
         platform="parler", id=card.username, username=card.username, url=profile_url(card.username), name=card.name,
-        avatar=card.avatar or None, badges=card.badges, extra={"mentioned_only": True}, **_source(response),
+        avatar=card.avatar or None, badges=card.badges, extra={"mentioned_only": True}, **source(response),
     )  # fmt: skip
 
 
@@ -238,7 +239,7 @@ def _media(card: Card | None, post: str, response: CaptureResponse) -> Iterator[
             yield Media(
                 platform="parler", id=block.src, url=absolute(response.url, block.src) or block.src, kind=kind,
                 post=post or None, title=block.title,
-                extra={"leads_to": block.text or block.link, "excerpt": block.excerpt}, **_source(response),
+                extra={"leads_to": block.text or block.link, "excerpt": block.excerpt}, **source(response),
             )  # fmt: skip
 
 
@@ -266,10 +267,6 @@ def _quoted(card: Card, response: CaptureResponse) -> dict[str, Any]:
 
 def _stamps(interval: tuple[datetime, datetime] | None) -> tuple[str, str] | None:
     return (interval[0].isoformat(), interval[1].isoformat()) if interval else None
-
-
-def _source(response: CaptureResponse) -> dict[str, Any]:
-    return {"captured_at": response.captured_at.isoformat(), "source_url": response.url}
 
 
 def _digest(*parts: object) -> str:

@@ -142,7 +142,7 @@ class ProfilePage:
     cards: tuple[Shown, ...] = ()
 
 
-_BLOCKS = _outermost(".media-container--wrapper [class*='--container']")
+_BLOCKS, _PARAGRAPHS = _outermost(".media-container--wrapper [class*='--container']"), _outermost("p")
 
 
 def post_page(html: str) -> PostPage | None:
@@ -218,15 +218,15 @@ def _card(node: LexborNode) -> Card:
     header, body = node.css_first(".card--header"), node.css_first(".card--body")
     author = _first(header, "a.card-meta--row[href]")
     username = username_in(_attribute(author, "href")) or _username(_text(_first(header, ".author--username")))
-    paragraphs = body.css(_outermost("p")) if body else []
+    paragraphs = body.css(_PARAGRAPHS) if body else []
     text = "\n".join(_text(p) for p in paragraphs)
     return Card(
         username=username, name=_text(_first(header, ".author--name")),
         avatar=_attribute(_first(header, ".ch--avatar--wrapper img"), "src"), badges=_badges(header), text=text,
         ago=_text(_first(header, "[class*='timestamp']")),
         impressions=_count(_first(header, ".impressions--count")),
-        blocks=tuple(_blocks(body)), mentions=tuple(dict.fromkeys(_mentions(paragraphs))),
-        hidden_mentions=sum(len(p.css("span.at")) for p in paragraphs),
+        blocks=tuple(_blocks(body)), mentions=tuple(dict.fromkeys(_mentions(body))) if paragraphs else (),
+        hidden_mentions=len(body.css("p span.at")) if body and paragraphs else 0,
         hashtags=tuple(dict.fromkeys(_HASHTAG.findall(text))),
         sensitive=_first(body, ".sensitive--content--wrapper") is not None,
         id=_leaked(body, _OWN_ID, "mc--slider--", "sensitive--content--wrapper-"),
@@ -234,7 +234,9 @@ def _card(node: LexborNode) -> Card:
 
 
 def _blocks(body: LexborNode | None) -> Iterator[Block]:
-    for node in body.css(_BLOCKS) if body else ():
+    if body is None or body.css_first(".media-container--wrapper") is None:
+        return
+    for node in body.css(_BLOCKS):
         if found := _MEDIA.search(_attribute(node, "class")):
             yield _block(found[1], node)
 
@@ -271,11 +273,10 @@ def _post_counters(footer: LexborNode | None) -> Iterator[tuple[str, str]]:
             yield name, _count(item.css_first(".pa--item--count"))
 
 
-def _mentions(paragraphs: list[LexborNode]) -> Iterator[str]:
-    for p in paragraphs:
-        for a in p.css("a[href]"):
-            if username := username_in(_attribute(a, "href")):
-                yield username
+def _mentions(body: LexborNode | None) -> Iterator[str]:
+    for a in body.css("p a[href]") if body else ():
+        if username := username_in(_attribute(a, "href")):
+            yield username
 
 
 def _badges(node: LexborNode | None) -> tuple[str, ...]:

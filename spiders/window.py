@@ -92,7 +92,10 @@ def _written(said: str) -> datetime | None:
 
 def span(when: datetime | None) -> tuple[str, str] | None:
     """Return a moment as items carry it: (earliest, latest), ISO 8601 UTC."""
-    return (when.isoformat(), when.isoformat()) if when else None
+    if when is None:
+        return None
+    told = when.isoformat()
+    return told, told
 
 
 def day(when: datetime | None) -> str | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from scrapy.http import Headers
 
-from crawler.framing import Data, ResponseParser, parse_headers
+from crawler.framing import Data, ResponseParser, entity_of, parse_headers
 from crawler.response import HEAD_BYTES, CaptureResponse
 
 if TYPE_CHECKING:
@@ -89,6 +89,9 @@ def _payload_length(capture: Capture) -> int:
 
 def _entity(capture: Capture) -> Pieces:
     if not capture.head:
+        return
+    if capture.body.path is None:
+        yield entity_of(capture.method, capture.head, capture.body.data)
         return
     parser = ResponseParser(capture.method)
     parser.feed(capture.head)

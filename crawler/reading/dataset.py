@@ -188,10 +188,20 @@ class Dataset:
             batch["record"],
         )
         for table in _FIXED:
-            self.db.executemany(_upsert(table, base), batch.get(table, ()))
+            if entries := batch.get(table):
+                self._merge(table, entries, base)
         self.db.executemany("INSERT OR REPLACE INTO place VALUES (?, ?, ?, ?)", batch.get("place", ()))
-        self.db.executemany(f"INSERT OR IGNORE INTO seen VALUES (?, ? + {base})", batch["seen"])  # noqa: S608 - a number
+        self.db.executemany(f"INSERT OR IGNORE INTO seen VALUES (?, ? + {base})", sorted(batch["seen"]))  # noqa: S608 - a number
         return sum(len(batch.get(table, ())) for table in _FIXED)
+
+    def _merge(self, table: str, entries: list[tuple[object, ...]], base: int) -> None:
+        """Take in entries by one statement: row by row, each would flush the index of words by itself."""
+        names = ", ".join(COLUMNS[table])
+        self.db.execute(f"CREATE TEMP TABLE IF NOT EXISTS new_{table} ({names})")
+        values = ", ".join("?" for _ in COLUMNS[table])
+        self.db.executemany(f"INSERT INTO new_{table} VALUES ({values})", entries)  # noqa: S608 - names of columns
+        self.db.execute(_upsert(table, base))
+        self.db.execute(f"DELETE FROM new_{table}")  # noqa: S608 - a constant
 
     def _forget(self, segment: str) -> None:
         found = self.db.execute("SELECT number FROM segment WHERE name = ?", (segment,)).fetchone()
@@ -249,6 +259,7 @@ class Dataset:
             db.execute("PRAGMA cache_size = -65536")
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")
+            db.execute("PRAGMA temp_store = MEMORY")
             if not _is_made(db):  # who only reads waits for nobody who writes
                 with db:
                     db.execute("BEGIN IMMEDIATE")
@@ -352,9 +363,9 @@ def _statements(script: str) -> Iterator[str]:
 
 
 def _upsert(table: str, base: int) -> str:
-    """Return what takes in an entry: of a version that is known only what a newer capture says of it."""
+    """Return what takes in ``new_`` entries: of a version that is known only what a newer capture says of it."""
     columns, fixed = COLUMNS[table], _FIXED[table]
-    values = ", ".join("?" for _ in columns[:-1]) + f", ? + {base}"
+    values = f"{', '.join(columns[:-1])}, {columns[-1]} + {base}"
     told: dict[str, str] = {
         name: f"iif(excluded.last_seen >= last_seen, excluded.{name}, {name})" for name in columns if name not in fixed
     }
@@ -366,6 +377,6 @@ def _upsert(table: str, base: int) -> str:
             told[name] = f"CASE WHEN ({both}) IS NOT 0 THEN {known} ELSE {told[name]} END"
     changes = ", ".join(f"{name} = {value}" for name, value in told.items())
     return (
-        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values}) "  # noqa: S608 - names of columns
+        f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM new_{table} WHERE true "  # noqa: S608 - names
         f"ON CONFLICT (hash) DO UPDATE SET {changes}"
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import json
 import re
-from contextlib import suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +46,8 @@ COLUMNS = {
     "record": ("number", "offset", "length", "id"),
     "seen": ("hash", "record"),
 }  # fmt: skip
+_SEEN = {table: names.index("first_seen") for table, names in COLUMNS.items() if "first_seen" in names}
+_CREATED = {table: names.index("created_from") for table, names in COLUMNS.items() if "created_from" in names}
 #: Entries and sightings of one batch, and characters in it: what is held in memory.
 MOST, MOST_SEEN, MOST_TEXT = 10_000, 50_000, 16 << 20
 #: What of a post's ``extra`` belongs to what it says.
@@ -114,16 +115,19 @@ class _Making:
             self._records.append((self._number, row.offset, row.length, row.record_id))
         table, entry = self._entry(row.item)
         known = self._entries.setdefault(table, {})
-        before = known.get(entry[0])
+        mark = entry[0]
+        before = known.get(mark)
         if before is None:
+            known[mark] = (*entry, self._number)
             self._count += 1
-            self._size += sum(len(value) for value in entry if isinstance(value, str))
-        known[entry[0]] = (*entry, self._number) if before is None else _joined(table, before, (*entry, self._number))
-        self._seen[entry[0], self._number] = None
+            self._size += sum([len(value) for value in entry if isinstance(value, str)])
+        else:
+            known[mark] = _joined(table, before, (*entry, self._number))
+        self._seen[mark, self._number] = None
         if isinstance(row.item, File) and row.item.has_place:
             file = row.item
             place = (file.sha256, file.latitude, file.longitude, file.device)
-            self._entries.setdefault("place", {})[entry[0]] = place
+            self._entries.setdefault("place", {})[mark] = place
 
     def take(self) -> bytes:
         """Pack what there is, and begin anew."""
@@ -197,12 +201,12 @@ def _file(item: File) -> Entry:
 
 def _joined(table: str, one: Entry, other: Entry) -> Entry:
     """Return one entry for two captures of a version: what the later says, and all that both know of its times."""
-    at = COLUMNS[table].index("first_seen")
+    at = _SEEN[table]
     early, late = (one, other) if one[at + 1] <= other[at + 1] else (other, one)
     joined = [*late]
     joined[at] = min(one[at], other[at])
     if table in {"post", "account"}:
-        first = COLUMNS[table].index("created_from")
+        first = _CREATED[table]
         joined[first : first + 2] = _meet(early[first : first + 2], late[first : first + 2])
     return tuple(joined)
 
@@ -227,9 +231,10 @@ def _json(value: Any) -> str | None:
     """Return JSON; None for what is empty."""
     if not value:
         return None
-    with suppress(ValueError, OverflowError, TypeError):
+    try:
         return msgspec.json.encode(value).decode()
-    return json.dumps(value, default=str)
+    except (ValueError, OverflowError, TypeError):
+        return json.dumps(value, default=str)
 
 
 def _whole(value: Any) -> Any:

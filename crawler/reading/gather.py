@@ -5,10 +5,12 @@ Whoever reads a segment writes its rows to a file, which is deleted once they ar
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import struct
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -36,6 +38,9 @@ WORTH = 16 << 20
 #: How the directory of the files ends; a kill may leave one.
 SUFFIX = ".rows"
 _LENGTH = struct.Struct("<I")
+#: What glibc calls its thresholds for giving memory back (mallopt(3)), and bytes of it that a process that reads keeps.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_KEPT, _KEPT_AT_ONCE = 64 << 20, 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +128,19 @@ def _packed(desk: Desk, told: Told, places: bool) -> Iterator[bytes]:
 @lru_cache(maxsize=1)
 def _loaded(root: Path, marker: str) -> tuple[PlatformSpider, Withheld]:
     """Return what all segments of a collection are read with."""
+    _keep_freed()
     collection = Collection.open(root)
     spider = spider_of(collection)
     spider.follows = False
     return spider, Withheld.load(collection)
+
+
+def _keep_freed() -> None:
+    """Keep the memory of one page's tree for the next: else it is given back and faulted in anew for every page."""
+    with suppress(AttributeError, OSError):  # not glibc
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_TRIM_THRESHOLD, _KEPT)
+        libc.mallopt(_MMAP_THRESHOLD, _KEPT_AT_ONCE)
 
 
 def spider_of(collection: Collection) -> PlatformSpider:

@@ -35,6 +35,7 @@ STATE = ".export.json"
 #: What makes a spreadsheet take a cell for a formula (OWASP, "CSV Injection").
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _PARSED = frozenset({Kind.LIST, Kind.MAP, Kind.JSON})
+_TOLD = _PARSED | {Kind.FLAG}
 
 
 class _Reached(NamedTuple):
@@ -133,7 +134,10 @@ def json_line(table: Table, row: sqlite3.Row | None) -> bytes:
     """Return a row as a line of JSON; what is a list or an object is one, empty where there is nothing."""
     if row is None:
         return b""
-    values = {name: _value(kind, row[at]) for at, (name, kind) in enumerate(table.columns.items(), 1)}
+    values = dict(zip(table.columns, tuple(row)[1:], strict=True))
+    for name, kind in table.columns.items():
+        if kind in _TOLD:
+            values[name] = _value(kind, values[name])
     return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE)
 
 

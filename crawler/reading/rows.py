@@ -104,7 +104,7 @@ def rows(
     and why. A segment that ends torn gives what comes before. A record that says anything of what is ``withheld`` says
     nothing; ``found`` hears offset and id of those that nobody knew yet, and the number of the takedown.
     """
-    said = unread or _log
+    said, segment = unread or _log, path.name
     rules = withheld if withheld is not None and withheld.is_any else None
     for one in captures(path, spider, locate=locate, restricted=restricted, unread=said, withheld=withheld):
         record, items = one.record, _items(one, spider, said, places)
@@ -114,7 +114,7 @@ def rows(
                 found(record.offset, record.id, rules.whose(item=item).sequence)
                 continue
         for item in items:
-            yield Row(item, path.name, record.offset, record.length, record.id)
+            yield Row(item, segment, record.offset, record.length, record.id)
 
 
 def captures(
@@ -125,8 +125,9 @@ def captures(
     kind = class_of(path.name)
     if kind == SegmentClass.ATTEMPTS or (kind == SegmentClass.RESTRICTED and not restricted):
         return
+    passes_over = withheld.passing(path.name) if withheld is not None else None
     for leased, record in answers(path):
-        if withheld is not None and withheld.passes_over(record, path.name):
+        if passes_over is not None and passes_over(record):
             continue
         try:
             found = _captured(leased, record, spider, locate)
@@ -232,7 +233,7 @@ def _file(one: Captured, spider: PlatformSpider) -> File | None:
     mime = response.header("Content-Type").partition(";")[0].strip().lower()
     if not _is_file(one.fetch, spider) and not mime.startswith(_MEDIA):
         return None
-    when = response.captured_at.isoformat()
+    when = response.said_at
     if ruling.redirect:
         return File(url=response.url, moved_to=response.urljoin(response.header("Location")), captured_at=when)
     if ruling.standing not in {Standing.CAPTURED, Standing.PARTIAL} or response.status == 304:

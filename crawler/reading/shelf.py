@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from crawler.collection import OPEN_SUFFIX
 from crawler.errors import NotHere, TakenDown
-from crawler.framing import Head, ResponseParser
+from crawler.framing import head_of
 from crawler.model import Body, Capture, Digests, Fetch, Outcome
 from crawler.warc.lookup import captures
 from crawler.warc.reader import DistantBlock, RawRecord, Torn, read_at
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from crawler.collection import Collection
+    from crawler.framing import Head
     from crawler.response import CaptureResponse
     from crawler.warc.lookup import Line
 
@@ -189,7 +190,7 @@ def answer(
 
     if original is None:
         return response_from(fetch, _capture(record, method))
-    head = _head(record, method)
+    head = _head(record)
     response = response_from(fetch, _capture(original, method, told=record))
     response.headers, response.status = headers_of(head.wire), head.status
     return response
@@ -197,7 +198,7 @@ def answer(
 
 def _capture(record: RawRecord, method: str, *, told: RawRecord | None = None) -> Capture:
     """Return the capture behind a record; ``told`` says where and when it was asked for."""
-    head, told = _head(record, method), told or record
+    head, told = _head(record), told or record
     try:
         when = datetime.fromisoformat(told.get("WARC-Date"))
     except ValueError as e:
@@ -220,17 +221,14 @@ def _digests(record: RawRecord, length: int) -> Digests:
     return Digests(block_sha256="", payload_sha256=said, payload_sha1="", payload_length=length)
 
 
-def _head(record: RawRecord, method: str) -> Head:
+def _head(record: RawRecord) -> Head:
     with record.block.open() as stream:
         start = stream.read(_HEADS)
-    end = start.find(b"\r\n\r\n") + 4  # what comes after the head need not be parsed for it
-    parser = ResponseParser(method)
-    for piece in (start[:end], start[end:]):
-        for event in parser.feed(piece):
-            if isinstance(event, Head):
-                return event
-    raise Torn("a record holds no HTTP answer")
+    head = head_of(start)
+    if head is None:
+        raise Torn("a record holds no HTTP answer")
+    return head
 
 
 def _status(record: RawRecord) -> int:
-    return _head(record, "GET").status
+    return _head(record).status

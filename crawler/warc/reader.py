@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
 
-_READ = 1 << 18
+#: Bytes of a file that are read at once: what is left of them after a member is copied. And decoded ones.
+_READ, _PIECE = 1 << 15, 1 << 18
 #: isal raises an error of its own beside zlib's.
 _INFLATE_ERRORS = (cast("type[Exception]", isal_zlib.error), zlib.error)
 #: A record's header block may be this long: outlinks are in blocks, works in headers are small.
@@ -104,7 +105,7 @@ class DistantBlock:
 
     def open(self) -> BinaryIO:
         """Return a new stream at the start of the block; the caller closes it."""
-        return io.BufferedReader(_Inflated(self), _READ)
+        return io.BufferedReader(_Inflated(self), _PIECE)
 
 
 #: What is told of a record once its headers are read; it may return what hears the block.
@@ -260,7 +261,7 @@ class _Members:
                 self.offset += len(raw)
                 return raw
             try:
-                out = self._inflate.decompress(raw, _READ)
+                out = self._inflate.decompress(raw, _PIECE)
             except _INFLATE_ERRORS as e:
                 raise Torn(f"a {'zstd frame' if self.is_zstd else 'gzip member'} is damaged: {e}") from e
             rest = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
@@ -400,7 +401,7 @@ def _read_headers(source: _Members, record: RawRecord, *, lenient: bool) -> tupl
 
 
 def _read_lines(record: RawRecord, lines: list[str]) -> None:
-    headers, first = record.headers, record.first
+    headers = record.headers
     for line in lines:
         name, colon, value = line.partition(":")
         if line[:1] in " \t" and line and headers:
@@ -411,7 +412,7 @@ def _read_lines(record: RawRecord, lines: list[str]) -> None:
             headers.append((name.strip(), value.strip()))
         else:
             record.faults["header-syntax"] = f"the header line {line[:60]!r} has no colon"
-    first.update((name.lower(), value) for name, value in reversed(headers))
+    record.first = {name.lower(): value for name, value in reversed(headers)}
 
 
 def _read_block(source: _Members, size: int, rest: bytes, heard: Callable[[bytes], object] | None) -> tuple[int, bytes]:
@@ -435,7 +436,7 @@ def _read_tail(source: _Members, record: RawRecord, rest: bytes) -> None:
         if not piece:
             break
         rest += piece
-        if len(rest) > _READ and not source.plain:
+        if len(rest) > _PIECE and not source.plain:
             raise Torn("a gzip member holds more than one record")
     if source.plain:
         source.give_back(rest[4:])

@@ -43,7 +43,15 @@ MAX_WORK = 1 << 18
 #: The fields of a fetch, and what they are where nobody says otherwise.
 _FIELDS = tuple(Fetch.__dataclass_fields__)
 _values = attrgetter(*_FIELDS)
+_FETCH = msgspec.json.Decoder(Fetch)
 _USUAL = _values(Fetch(url="", lane=""))
+
+
+class _Attempt(msgspec.Struct):
+    attempt: int = 0
+
+
+_ATTEMPT = msgspec.json.Decoder(_Attempt)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +205,9 @@ def leased_from(text: str) -> Leased:
 
     Raises ValueError where it cannot be read.
     """
-    facts = json.loads(text)
+    with suppress(ValueError):
+        return Leased(id=0, token=0, attempt=_ATTEMPT.decode(text).attempt, fetch=_FETCH.decode(text))
+    facts = json.loads(text)  # takes whatever a hostile page can bring into a cursor
     if not isinstance(facts, dict):
         raise ValueError("the work of a record is no object")  # noqa: TRY004 - of a file, not of a caller
     attempt = facts.pop("attempt", 0)

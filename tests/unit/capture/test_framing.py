@@ -17,6 +17,8 @@ from crawler.framing import (
     Head,
     Interim,
     ResponseParser,
+    entity_of,
+    head_of,
     parse_headers,
 )
 
@@ -152,6 +154,23 @@ def test_any_bytes_come_out_once_and_in_order_up_to_the_end(prefix, noise, cut, 
     assert whole.end is not None
     assert whole.end.surplus or whole.wire == data
     assert sum(isinstance(e, End) for e in whole.events) == 1
+
+
+@settings(max_examples=600, deadline=None)
+@given(
+    prefix=st.sampled_from([b"", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200 OK\r\n", *(m[1] for m in MESSAGES)]),
+    noise=st.binary(max_size=200) | st.sampled_from([m[1] for m in MESSAGES]),
+    method=st.sampled_from(["GET", "HEAD", "CONNECT"]),
+)
+def test_what_is_at_hand_is_read_at_once_as_it_is_read_from_the_wire(prefix, noise, method):
+    data = prefix + noise
+    known, head = read(data, method), head_of(data)
+    if head is None:
+        assert known.head is None or not known.head.wire.endswith((b"\n\n", b"\n\r\n"))
+        return
+    assert head == known.head
+    after = data[len(known.interim) + len(head.wire) :]
+    assert entity_of(method, head.wire, after) == known.entity
 
 
 def test_surplus_is_no_part_of_the_message_and_closes():

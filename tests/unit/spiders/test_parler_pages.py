@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spiders import tree
 from spiders.parler_pages import PostPage, ProfilePage, post_page, profile_page, username_in
 from spiders.window import ago
 from tests.unit.spiders import parler_html as html
@@ -238,3 +239,12 @@ def test_a_page_of_a_hundred_thousand_nested_elements_is_read() -> None:
 def test_a_page_made_to_explode_is_not_parsed():
     bomb = "".join(f"<b id={n}>" for n in range(3000)) + "<p>" * 3000
     assert post_page(bomb) is None or not post_page(bomb).shown
+
+
+@given(st.lists(st.sampled_from(
+    ["<", "</", "b", "I", "s", "u", "big", "code", "EM", "font", "nobr", "small", "strike", "strong", "tt", "span",
+     "footer", "style", ">", " ", "/", "\n", "x"]), max_size=12).map("".join))  # fmt: skip
+def test_a_page_is_taken_for_plain_only_where_nothing_is_to_be_renamed(markup):
+    parts = {piece[:4] for piece in markup.split("<")}
+    if not any(map(tree._MAY_FORMAT.match, parts)):
+        assert not tree._FORMATTING.search(markup)
