@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from crawler import clock
-from crawler.plan import Goal, Plan, Planner, headline, share_known
+from crawler.plan import Goal, Plan, Planner, Share, headline, share_known
 from crawler.plan.estimate import Learned
 from crawler.plan.value import Window
 from crawler.plan.words import changed_by, decisions, facts, lines, summary
@@ -106,14 +106,15 @@ class Planning:
         """Look, learn, and arrange what is planned."""
         began = time.monotonic()
         buckets, now = self._frontier.buckets(), clock.now()
-        share = share_known(self._frontier.claims(), self._frontier.coverage())
-        plan = self.plan = self._planner.look(now, buckets, self._frontier.led(), share=share, by_hand=by_hand)
+        known = share_known(self._frontier.claims(), self._frontier.coverage())
+        plan = self.plan = self._planner.look(now, buckets, self._frontier.led(), share=known, by_hand=by_hand)
+        share = Share.of(self._frontier, self._frontier.stats())
         if self.goal:
             held = {one.id: (one.place, one.waits) for one in buckets}
             self._frontier.arrange({key: at for key, at in plan.places.items() if held[key] != at})
-            self._tell(plan)
+            self._tell(plan, share)
         self._frontier.meta_set(PACES, json.dumps(self._planner.learned.facts()))
-        self._frontier.meta_set(HEADLINE, json.dumps(headline(plan)))
+        self._frontier.meta_set(HEADLINE, json.dumps(headline(plan, share)))
         self._looks += 1
         pause = SOON if self._looks < 4 * ENOUGH_LOOKS else LATER
         self._due = time.monotonic() + max(pause, EASE * (time.monotonic() - began))
@@ -125,20 +126,20 @@ class Planning:
         left = [f"{one.waiting:,} {one.name}" for one in decisions(self.plan) if one.waiting]
         return (f"Known and not saved, what is worth most first: {', '.join(left)}",) if left else ()
 
-    def _tell(self, plan: Plan) -> None:
+    def _tell(self, plan: Plan, share: Share) -> None:
         """Write decisions down when they change, and now and then; tell people once there is something to tell."""
         verdicts = [(one.name, one.verdict) for one in decisions(plan)]
         is_news = self._looks >= ENOUGH_LOOKS and verdicts != self._told
         if not is_news and self._looks and plan.at - self._written < REPEAT:
             return
         self._told, self._written = verdicts, plan.at
-        said = lines(plan, self._zone)
-        self._write({"at": _stamp(plan.at), "headline": headline(plan), "decisions": facts(plan), "lines": said})
+        said = lines(plan, share, self._zone)
+        self._write({"at": _stamp(plan.at), "headline": headline(plan, share), "decisions": facts(plan), "lines": said})
         for line in said:
             log.info("plan: %s", line)
         if self._looks >= ENOUGH_LOOKS and plan.at - self._said >= SELDOM:
             self._said = plan.at
-            for line in said if not self._shown else _news(plan, self._shown):
+            for line in said if not self._shown else _news(plan, share, self._shown):
                 self._say(line)
             self._shown = verdicts
 
@@ -150,11 +151,11 @@ class Planning:
             log.warning("%s cannot be written: %s", self._file, e.strerror)
 
 
-def _news(plan: Plan, told: list[tuple[str, str]]) -> list[str]:
+def _news(plan: Plan, share: Share, told: list[tuple[str, str]]) -> list[str]:
     """Return what changed since people were told, as lines; a kind of work that is over is no news."""
     changed = [f"Plan: {one}" for one in decisions(plan) if (one.name, one.verdict) not in told]
     return (
-        [*changed, *filter(None, [summary(plan) if plan.goal.deadline is not None else None, changed_by(plan)])]
+        [*changed, *filter(None, [summary(plan, share) if plan.goal.deadline is not None else None, changed_by(plan)])]
         if changed
         else []
     )

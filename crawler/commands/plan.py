@@ -57,7 +57,7 @@ def show(collection: Collection, console: Console, asked: Config, typed: frozens
     from crawler.config import Config  # noqa: PLC0415
     from crawler.control import standing  # noqa: PLC0415
     from crawler.frontier.engines import to_read  # noqa: PLC0415
-    from crawler.plan import headline  # noqa: PLC0415
+    from crawler.plan import Share, headline  # noqa: PLC0415
     from crawler.plan.words import facts, lines  # noqa: PLC0415
     from crawler.planning import goal_of, planned  # noqa: PLC0415
     from spiders.registry import get  # noqa: PLC0415
@@ -70,12 +70,13 @@ def show(collection: Collection, console: Console, asked: Config, typed: frozens
         now = clock.now()
         spider = get(collection.marker.platform, collection.spider_file)
         plan = planned(frontier, spider, goal_of(config, now), now, standing(collection.root).lanes)
-        for line in lines(plan, config.tz) or ["Nothing is left to be fetched."]:
+        share = Share.of(frontier, frontier.stats())
+        for line in lines(plan, share, config.tz) or ["Nothing is left to be fetched."]:
             console.result(line)
         if config.deadline and plan.goal.deadline is None:
             console.result(f"The deadline, {config.deadline}, is over.")
         for decision in facts(plan):
             console.event("decision", **decision)
-        console.summary(exit_code=0, **headline(plan), budget=config.budget, window=list(config.window))
+        console.summary(exit_code=0, **headline(plan, share), budget=config.budget, window=list(config.window))
     finally:
         frontier.close()

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from crawler.frontier.interface import Bucket
-    from crawler.model import Claim, Lane
+    from crawler.model import Lane
     from crawler.plan.estimate import Class
+    from crawler.plan.share import Share
     from crawler.plan.value import Window
 
 #: Without a deadline there is this much time.
@@ -42,8 +43,6 @@ MOST_AT_ONCE = 16
 _BY_HAND = 1e9
 #: Rounds in which it is settled what is found in time.
 _ROUNDS = 3
-#: A platform's own counter is believed while it calls more than this part of its things known.
-_LEAST_SHARE = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,33 +201,26 @@ class Planner:
         return _BY_HAND if by_hand[lane] < self._lanes[lane].order else 1 / _BY_HAND
 
 
-def share_known(claims: Iterable[Claim], coverage: Mapping[str, Mapping[str, int]]) -> float | None:
-    """Return the part of its things that a platform's own counters call known; None where it has no such counter."""
-    best = max(claims, key=lambda claim: claim.count, default=None)
-    if best is None or not best.count:
-        return None
-    known = sum(n for standing, n in coverage.get(best.kind, {}).items() if standing != "vacant")
-    return min(known / best.count, 1.0) if known >= _LEAST_SHARE * best.count else None
-
-
 def _all(one: Bucket) -> int:
     return one.queued + one.leased + one.done + one.given_up
 
 
-def headline(plan: Plan) -> dict[str, Any]:
+def headline(plan: Plan, share: Share) -> dict[str, Any]:
     """Return the figures of a plan that a page shows: shares are of what is known and expected, rates are things a
-    second; ``None`` where there is no deadline.
+    second; ``None`` where there is no deadline, and for a share of nothing.
     """
     told, by_deadline = plan.forecast, plan.goal.deadline is not None
-    whole = told.everything.things or 1.0
     return {
         "at": plan.at, "deadline": plan.goal.deadline, "left": plan.left if by_deadline else None,
-        "share_saved": min(told.now.things / whole, 1.0), "rate": plan.rate,
+        "share_saved": share.saved, "known": share.known, "expected": share.expected, "rate": plan.rate,
         "by_deadline": {
-            name: {"things": round(one.things), "share": min(one.things / whole, 1.0), "bytes": round(one.bytes)}
+            name: {
+                "things": round(one.things), "share": share.with_more(one.things - told.now.things),
+                "bytes": round(one.bytes),
+            }
             for name, one in (("low", told.low), ("likely", told.likely), ("high", told.high))
         } if by_deadline else None,
-        "rate_needed": (whole - told.now.things) / plan.left if by_deadline and plan.left else None,
+        "rate_needed": (share.waiting + share.expected) / plan.left if by_deadline and plan.left else None,
         "factor_needed": told.factor if by_deadline else None, "machines": told.machines if by_deadline else None,
         "tightest": told.tightest if by_deadline else None,
     }  # fmt: skip

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from crawler.plan.planner import Goal, Plan
     from crawler.plan.policy import Heap
+    from crawler.plan.share import Share
 
 #: Parts of a heap that count as all and as none of it.
 _ALL, _NONE = 0.995, 0.005
@@ -72,25 +73,26 @@ def decisions(plan: Plan) -> list[Decision]:
     ]  # fmt: skip
 
 
-def lines(plan: Plan, zone: str = "") -> list[str]:
+def lines(plan: Plan, share: Share, zone: str = "") -> list[str]:
     """Return a plan as lines: the forecast, each decision in order, what would change it."""
     found = goal_lines(plan.goal, zone)
     if plan.goal.deadline is not None:
-        found.append(summary(plan))
+        found.append(summary(plan, share))
     found += [f"  {place}. {one}" for place, one in enumerate(decisions(plan), 1)]
     if (remedy := changed_by(plan)) is not None:
         found.append(remedy)
     return found
 
 
-def summary(plan: Plan) -> str:
+def summary(plan: Plan, share: Share) -> str:
     """Return the forecast as one line."""
     told = plan.forecast
-    whole = max(told.everything.things, 1.0)
-    low, likely, high = (min(one.things / whole, 1.0) for one in (told.low, told.likely, told.high))
+    low, likely, high = (
+        share.with_more(one.things - told.now.things) or 0.0 for one in (told.low, told.likely, told.high)
+    )
     return (
         f"By then about {likely:.0%} of all that is known and expected ({low:.0%} to {high:.0%}), "
-        f"{told.likely.things:,.0f} fetches and {amount(told.likely.bytes)}; now {told.now.things / whole:.0%}, "
+        f"{told.likely.things:,.0f} fetches and {amount(told.likely.bytes)}; now {share.saved or 0.0:.0%}, "
         f"{plan.rate:.1f} a second"
     )
 

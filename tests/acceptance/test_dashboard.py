@@ -83,7 +83,7 @@ def test_numbers_are_those_of_status(site: Any) -> None:
         told.pop("message_type")
         assert told.pop("lacking") == []
         assert {name: found[name] for name in told} == told
-        assert found["time"]["share"] == told["done"] / found["time"]["known"]
+        assert found["time"]["share"] == told["share_saved"] == told["done"] / found["time"]["known"]
         metrics = page.ask("/metrics")[1].decode()
         assert f'outlast_fetches{{state="done"}} {told["done"]}' in metrics
         assert f'outlast_things{{kind="post",standing="captured"}} {told["coverage"]["post"]["captured"]}' in metrics

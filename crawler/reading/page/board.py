@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from crawler import clock
 from crawler.frontier.engines import to_read
-from crawler.reading.page.forecast import WINDOW, History, forecast
+from crawler.reading.page.forecast import WINDOW, History, forecast, planned
 from crawler.reading.page.newest import Newest
 from crawler.reading.page.snapshot import MOST_HOSTS, Evidence, deadline, snapshot
 from crawler.withheld import Withheld
@@ -124,9 +124,11 @@ class Board:
         held = self._frontier.in_hand()
         for worker in workers:
             worker["leased"] = held.get(worker["name"], 0)
+        plan = shot["plan"] if shot["running"] else None
+        time = forecast(stats, rate, now, min(ends, default=None))
         return {
             **shot,
-            "time": forecast(stats, rate, now, min(ends, default=None)), "byte_rate": byte_rate,
+            "time": planned(time, shot["share_saved"], shot["expected"], plan), "byte_rate": byte_rate,
             "minutes": history.minutes(), "workers": workers, "copies": self.sources.copies(),
             "newest": self._newest.look(newest),
         }  # fmt: skip

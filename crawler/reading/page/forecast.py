@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 #: Seconds that the rate of now is measured over, and minutes that are remembered.
 WINDOW, MINUTES = 60.0, 60
+#: A share that counts as all.
+_ALL = 0.995
 
 
 class History:
@@ -69,3 +71,17 @@ def forecast(stats: Stats, rate: float, now: float, deadline: float | None) -> d
             "rate_needed": remaining / left if left else None, "fits": rate * left >= remaining,
         }  # fmt: skip
     return found
+
+
+def planned(time: dict[str, Any], share: float | None, expected: int, plan: dict[str, Any] | None) -> dict[str, Any]:
+    """Return a forecast with the share that a plan says, of what is known and expected, and, where a crawl plans for
+    the same deadline, what it says will be saved by then: likely, and at the least and the most.
+    """
+    found = {**time, "share": share, "expected": expected}
+    if not plan or not plan.get("by_deadline") or plan["deadline"] != time["deadline"]:
+        return found
+    low, likely, high = (plan["by_deadline"][name]["share"] for name in ("low", "likely", "high"))
+    return {
+        **found, "share_by_deadline": likely, "low": low, "high": high, "rate_needed": plan["rate_needed"],
+        "fits": likely is None or likely >= _ALL,
+    }  # fmt: skip

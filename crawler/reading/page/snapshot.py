@@ -16,6 +16,8 @@ from crawler.control import standing
 from crawler.coverage import coverage_facts
 from crawler.errors import OutlastError
 from crawler.model import SegmentClass
+from crawler.plan import Share
+from crawler.planning import HEADLINE
 from crawler.politeness.pace import of_host
 from crawler.reading.sweeps import sweep_facts
 from crawler.warc.lookup import captures
@@ -44,8 +46,10 @@ def held(collection: Collection, frontier: FrontierReader, stats: Stats, swept: 
     """Return what the collection holds and lacks: the summary of ``archive status --json``."""
     marker = collection.marker
     sealed = collection.sealed_segments()
+    share = Share.of(frontier, stats)
     return {
         "seed": marker.seed, "platform": marker.platform, "running": collection.is_locked(),
+        "share_saved": share.saved, "expected": share.expected,
         "captures": stats.captures, "attempts": stats.attempts, "bytes": stats.bytes,
         "coverage": coverage_facts(frontier.coverage()), "done": stats.done, "queued": stats.queued,
         "leased": stats.leased, "parked": stats.parked, "failed": stats.failed, "excluded": stats.excluded,
@@ -88,7 +92,7 @@ def snapshot(
             {"text": note.text[:LONGEST], "url": note.url[:LONGEST], "times": n}
             for note, n in frontier.notes()[:MOST_NAMED]
         ],
-        "disk": disk(collection.places),
+        "disk": disk(collection.places), "plan": json.loads(frontier.meta_get(HEADLINE) or "null"),
     }  # fmt: skip
 
 

@@ -11,9 +11,10 @@ from benchmarks.plan_bounds import far_seeing
 from benchmarks.plan_world import LANES, Run, scenario
 from crawler.frontier.interface import Bucket
 from crawler.model import Claim, Fetch
-from crawler.plan import Goal, Plan, Planner, headline, share_known
+from crawler.plan import Goal, Plan, Planner, Share, headline, share_known
 from crawler.plan.estimate import Learned, expected
 from crawler.plan.policy import Heap, Leads, Prices, arranged, densities, drained, price_of_a_byte
+from crawler.plan.share import unfound
 from crawler.plan.value import LEADING, Window, is_expiring, marked, worth
 from crawler.plan.words import decisions, lines
 
@@ -130,6 +131,19 @@ def test_a_platforms_counter_says_what_share_is_known() -> None:
     assert share_known([], {}) is None
 
 
+def test_a_share_counts_what_failed_and_what_is_expected() -> None:
+    buckets = [
+        bucket(1, "listings", queued=10, done=10),
+        bucket(2, "posts", queued=50, done=50),
+        bucket(3, "robots", done=1),
+    ]
+    assert unfound(buckets, {("listings", "posts"): 100}, None) == pytest.approx(100)
+    assert unfound([bucket(1, "listings", done=20)], {("listings", "posts"): 100}, 0.5) == 0
+    share = Share(done=60, waiting=60, lost=20, expected=60)
+    assert (share.known, share.saved, share.with_more(90), share.with_more(1e9)) == (140, 0.3, 0.75, 1.0)
+    assert Share(done=0, waiting=0, lost=0, expected=0).saved is None
+
+
 def test_what_was_learned_outlives_the_run() -> None:
     learned = Learned()
     for now in range(0, 65, 5):
@@ -173,11 +187,15 @@ def test_a_plan_says_what_fits_and_what_would_change_the_rest() -> None:
         ("posts of the window", "fits"), ("images", "in part"),
     ]  # fmt: skip
     assert plan.forecast.likely.things == pytest.approx(620 + 400, rel=0.02)
-    told = "\n".join(lines(plan, "America/New_York"))
+    share = Share(done=640, waiting=2220, lost=40, expected=300)
+    told = "\n".join(lines(plan, share, "America/New_York"))
     assert "1970-01-01 00:01:40 UTC (1969-12-31 19:01:40 America/New_York)" in told
     assert "must answer 5.6 times as fast: 6 machines" in told
-    figures = headline(plan)
+    figures = headline(plan, share)
     assert figures["rate"] == pytest.approx(10)
+    assert figures["share_saved"] == 640 / 3200
+    assert figures["by_deadline"]["likely"]["share"] == pytest.approx((640 + 400) / 3200, rel=0.02)
+    assert figures["rate_needed"] == pytest.approx(2520 / 40)
     low, likely, high = (figures["by_deadline"][name]["things"] for name in ("low", "likely", "high"))
     assert low <= likely <= high
 

@@ -19,7 +19,7 @@ from crawler.frontier.sqlite import SqliteFrontier
 from crawler.model import Location, Seed, SegmentClass, State
 from crawler.reading.page.app import policy
 from crawler.reading.page.board import Board, Sources
-from crawler.reading.page.forecast import History, forecast
+from crawler.reading.page.forecast import History, forecast, planned
 from crawler.reading.page.metrics import METRICS, text
 from crawler.reading.page.newest import Newest, image_type
 from crawler.reading.page.snapshot import Evidence, deadline
@@ -44,6 +44,17 @@ def test_the_pace_of_the_last_minute_and_each_minute_of_the_last_hour() -> None:
     assert len(history.minutes()) == 60
     history.note(60_000.0 + 7200 + 3 * 86400, 20_000, 0)  # the machine slept for days
     assert len(history.minutes()) <= 60
+
+
+def test_a_crawl_with_a_plan_shows_what_that_says() -> None:
+    time = forecast(Stats(done=600, queued=400), rate=2.0, now=1000.0, deadline=1050.0)
+    parts = {name: {"share": share} for name, share in (("low", 0.5), ("likely", 0.6), ("high", 0.8))}
+    plan = {"deadline": 1050.0, "by_deadline": parts, "rate_needed": 9.0}
+    found = planned(time, 0.48, 250, plan)
+    assert (found["share"], found["expected"], found["share_by_deadline"]) == (0.48, 250, 0.6)
+    assert (found["low"], found["high"], found["rate_needed"], found["fits"]) == (0.5, 0.8, 9.0, False)
+    for other in (None, {**plan, "deadline": 9.0}, {**plan, "by_deadline": None}):
+        assert planned(time, 0.48, 250, other) == {**time, "share": 0.48, "expected": 250}
 
 
 def test_what_is_done_by_the_deadline_and_what_would_do_all() -> None:
