@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from crawler.collection import Collection
+    from crawler.warc.lookup import Line
     from crawler.warc.reader import RawRecord
 
 NAME = "withheld.jsonl"
@@ -265,10 +266,17 @@ class Withheld:
         """Return the segments that still hold what is withheld, by their indexes."""
         if not self.is_any:
             return set()
-        return {
-            line.segment for index in sorted(indexes.glob("*.cdxj")) for line in every(index)
+        return {line.segment for index in sorted(indexes.glob("*.cdxj")) for line in self._hidden(index)}
+
+    def hides_any(self, index: Path) -> bool:
+        """Say whether anything of an index, if it is there, is withheld."""
+        return self.is_any and index.is_file() and any(self._hidden(index))
+
+    def _hidden(self, index: Path) -> Iterator[Line]:
+        return (
+            line for line in every(index)
             if self.hides(url=line.url, sha256=line.digest, segment=line.segment, offset=line.offset)
-        }  # fmt: skip
+        )  # fmt: skip
 
     # Adding
 

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from isal import isal_zlib
 
+from crawler.errors import TakenDown
 from crawler.evidence import keys
 from crawler.reading.index import facts_of, pack
 from crawler.reading.pages import when
 from crawler.reading.zipped import Member, Zip, of_bytes, of_file
+from crawler.withheld import Withheld
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from crawler.collection import Collection
     from crawler.reading.prepared import Prepared
     from crawler.reading.shelf import Remote
+    from crawler.reading.zipped import Read
     from crawler.warc.manifest import Entry
 
 #: Bytes of an index that viewers take in whole.
@@ -61,7 +64,10 @@ def package(
 
 
 def stored(collection: Collection, entry: Entry, remote: Remote | None) -> Member:
-    """Return a segment as a member of a WACZ: its own file, or ranges of a copy."""
+    """Return a segment as a member of a WACZ: its own file, or ranges of a copy.
+
+    Reading it raises TakenDown from the moment on in which something in it is.
+    """
     path = collection.warcs / entry.segment
     if path.is_file() or remote is None:
         read = of_file(path)
@@ -71,7 +77,27 @@ def stored(collection: Collection, entry: Entry, remote: Remote | None) -> Membe
             for at in range(start, stop, _PIECE):
                 yield remote(entry.segment, at, min(_PIECE, stop - at))
 
-    return Member(name=f"archive/{entry.segment}", size=entry.bytes, crc32=int(entry.crc32, 16), read=read)
+    return Member(
+        name=f"archive/{entry.segment}", size=entry.bytes, crc32=int(entry.crc32, 16),
+        read=_while_shown(read, entry.segment, collection),
+    )  # fmt: skip
+
+
+def _while_shown(read: Read, segment: str, collection: Collection) -> Read:
+    withheld = Withheld.load(collection)
+    index = collection.indexes / f"{segment.removesuffix('.warc.gz')}.cdxj"
+    known, is_hidden = len(withheld.entries), False
+
+    def shown(start: int, stop: int) -> Iterator[bytes]:
+        nonlocal known, is_hidden
+        withheld.look()
+        if len(withheld.entries) != known:
+            known, is_hidden = len(withheld.entries), withheld.hides_any(index)
+        if is_hidden:
+            raise TakenDown
+        yield from read(start, stop)
+
+    return shown
 
 
 def _files(made: Prepared, names: set[str], main: str) -> list[Path]:

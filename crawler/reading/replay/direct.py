@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crawler.errors import OutlastError
+from crawler.errors import OutlastError, TakenDown
 from crawler.reading.replay import Shown
 from crawler.reading.replay.browser import mapped
 from crawler.reading.replay.captured import answered, nearest
@@ -80,6 +80,8 @@ class _Asked(Quiet):
         try:
             with answered(self.holding, line) as found:
                 self._send(found)
+        except TakenDown:
+            return self._not_held(url)
         except (OutlastError, Torn) as e:
             self.refuse(502, f"{url} is in the index, and cannot be read: {e}\n")
         return None

@@ -67,16 +67,22 @@ class Holding:
 def of_collection(
     collection: Collection, remote: Remote | None = None, say: Callable[[str], object] = lambda _: None
 ) -> Iterator[Holding]:
-    """Show a collection: nothing of it is copied."""
-    with prepared(collection, remote=remote, say=say) as made:
+    """Show a collection: nothing of it is copied. What is taken down meanwhile is shown no more, all else still is."""
+    with prepared(collection, remote=remote, say=say) as made, made.index.open("rb") as index:
         whole = package(collection, made, remote=remote)
         members = [stored(collection, one, remote) for one in made.segments]
         yield Holding(
-            title=collection.marker.seed, main=made.pages.first(collection.marker.seed), index=made.index,
+            title=collection.marker.seed, main=made.pages.first(collection.marker.seed), index=_lasting(index),
             wacz=Bytes(size=whole.size, read=whole.read),
             archive={one.name.removeprefix("archive/"): Bytes(size=one.size, read=one.read) for one in members},
             record=Shelf(collection, remote).record, lacks=made.lacks,
         )  # fmt: skip
+
+
+def _lasting(file: BinaryIO) -> Path:
+    """Return a path to an open file that leads to it even when a takedown has removed its name, where there is one."""
+    path = Path(f"/proc/self/fd/{file.fileno()}")
+    return path if path.exists() else Path(file.name)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,14 @@ from crawler.errors import Damaged, NotHere, TakenDown, UsageError
 from crawler.frontier.sqlite import SqliteFrontier
 from crawler.model import Location
 from crawler.reading import takedown
+from crawler.reading.browse import browsing
 from crawler.reading.dataset import Dataset
 from crawler.reading.find import Query, find, search
 from crawler.reading.gather import spider_of
 from crawler.reading.page.newest import Newest
 from crawler.reading.prepared import prepared
+from crawler.reading.replay import Wish
+from crawler.reading.replay.holding import of_collection
 from crawler.reading.shelf import Place, Shelf
 from crawler.rewrite import FOLDER, purge, rewrite
 from crawler.warc import indexing, manifest
@@ -32,6 +36,7 @@ from crawler.warc.verify.collection import verify_collection
 from crawler.withheld import Withheld
 from tests.acceptance.support import ROOT
 from tests.unit.reading.shelves import Shop
+from tests.unit.reading.test_served import ask, shown
 
 LEAF, TOKEN = b"leaf" * 1000, "zanzibarquince"
 WHY = {"by": "Ms. Heron", "reason": "asked\x1b[31m\r\nWARC/1.1\r\nX: \udcff"}
@@ -146,6 +151,32 @@ def test_replay_and_the_live_page_obey(shop: Shop) -> None:
         assert "https://a.example/copy.jpg" in text
         assert "https://a.example/4" in text
         assert not any(f"https://a.example/{name}" in text for name in ("list", "3", "media", "secret.jpg", "mixed"))
+
+
+def test_a_replay_that_runs_obeys_at_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    collection = shop.collection
+    images = next(one.name for one in collection.sealed_segments() if "-images" in one.name)
+    with of_collection(collection) as held, shown(held, monkeypatch, Wish()) as port, browsing(collection) as pages:
+        get = partial(ask, port, host="a.example", tls=True)
+        assert TOKEN.encode() in get("/list")[1]
+        assert get("/secret.jpg")[:2] == (200, LEAF)
+        assert TOKEN.encode() in ask(pages, "/post?id=105306842726444723")[1]
+        assert b"".join(held.archive[images].read(0, 10))
+        assert len(b"".join(held.wacz.read(0, held.wacz.size))) == held.wacz.size
+        with Dataset(collection) as dataset:
+            takedown.take_down(collection, dataset, "post", "105306842726444723", **WHY)
+        for path in ("/list", "/3", "/secret.jpg"):
+            status, data, headers = get(path)
+            assert (status, headers["X-Outlast-Replay"]) == (404, "not-held"), path
+            assert TOKEN.encode() not in data
+        assert b"toast" in get("/4")[1], "all else is shown as before"
+        assert TOKEN.encode() not in ask(pages, "/post?id=105306842726444723")[1]
+        assert b"toast" in ask(pages, "/post?id=4")[1]
+        for name in held.archive:
+            with pytest.raises(TakenDown):
+                list(held.archive[name].read(0, 10))
+        with pytest.raises((TakenDown, OSError)):
+            list(held.wacz.read(0, held.wacz.size))
 
 
 def asked(path: Path, request: RawRecord) -> Location:
