@@ -14,7 +14,7 @@ import msgspec
 
 from crawler import clock
 from crawler.deaths import struck
-from crawler.deathwatch.case import Case, End, Stage
+from crawler.deathwatch.case import HOLD, Case, End, Stage
 from crawler.deathwatch.signs import OF_HOST, Part, Sign, key_of, shows
 from crawler.deathwatch.watch import LATEST, Control, Watch, bare
 from crawler.model import PROBE_LANE, Fetch, Leased, Note, Seen, Settlement, State
@@ -103,8 +103,8 @@ class Vigil:
             self._note_answer(place)
         if not self._watches(seen):
             return told  # other people's hosts: nobody waits for them
-        if known := self._known_words(told, seen):
-            return _untried(told, clock.now() + LATER * max(known.interval, self._probe_every))
+        if later := self._known_words(told, seen):
+            return _untried(told, later)
         case = self._about(place, seen.lane) if self._cases else None
         if case is not None and case.stage is Stage.DEAD and shows(told, case.key):
             self._obituary.write("withheld", case, [told])
@@ -194,20 +194,22 @@ class Vigil:
             if (case.part if case.stage is Stage.DEAD else Part(case.part.origin)).holds(place, lane)
         ), None)  # fmt: skip
 
-    def _known_words(self, told: Settlement, seen: Seen) -> Case | None:
-        """Return the case of another host of the platform that says the same since it died, and write that down.
+    def _known_words(self, told: Settlement, seen: Seen) -> float:
+        """Return when to ask again what got the answer that another host of the platform dies with; 0 for any other.
 
         So are tombstones known where nothing lived before, and no rules are read from a wall before a robots.txt.
         """
         key, is_robots = key_of(told), seen.lane == "robots"
         for case in self._cases:
-            is_known = case.stage is Stage.DEAD and key is not None and key.sign is Sign.OK
-            if key == case.key and (is_known or (is_robots and key.sign is not Sign.MISSING)):
+            is_dead = case.stage is Stage.DEAD
+            if key != case.key or not (key.sign is not Sign.MISSING if is_robots else is_dead and key.sign is Sign.OK):
+                continue
+            if is_dead:
                 self._obituary.write("withheld", case, [told])
-                if not is_robots:
-                    self._sight(case, told, Part(origin(seen.url)))
-                return case
-        return None
+            if not is_robots:
+                self._sight(case, told, Part(origin(seen.url)))
+            return clock.now() + (LATER * max(case.interval, case.first) if is_dead else HOLD)
+        return 0.0
 
     def _sight(self, case: Case, told: Settlement, place: Part) -> None:
         """Leave another host alone that says the same as one that died, with the controls of that one."""

@@ -12,6 +12,8 @@ import pytest
 from crawler import clock
 from crawler.admission import Admission
 from crawler.config import Config
+from crawler.deaths import events
+from crawler.deathwatch.case import HOLD
 from crawler.deathwatch.signs import RUN, Sign
 from crawler.frontier.sqlite import SqliteFrontier
 from crawler.model import PROBE_LANE, Seed, Settlement
@@ -119,6 +121,25 @@ def test_another_host_in_the_same_words_is_left_alone_at_the_second(tmp_path: Pa
     for n, is_closed in ((1, False), (2, True)):
         assert watching.sift(goodbye(n, other)).untried, "a tombstone that is known counts nowhere"
         assert watching.is_closed(other, "posts") is is_closed
+
+
+def test_a_wall_before_a_robots_txt_is_no_rule_and_no_evidence_while_it_is_not_known_who_died(
+    tmp_path: Path, frontier: SqliteFrontier
+) -> None:
+    watching = vigil(tmp_path, frontier, *HOSTS)
+    wall = answer(1, Sign.FORBIDDEN, status=403, lane="robots")
+    assert wall.seen is not None
+    wall = replace(wall, seen=replace(wall.seen, url="https://b.example/robots.txt"))
+    assert watching.sift(wall) is wall, "some hosts have such a robots.txt"
+    for n in range(20):
+        watching.sift(replace(told(n, HOST, Sign.FORBIDDEN if n > 9 else Sign.OK), status=403 if n > 9 else 200))
+    held = watching.sift(wall)
+    assert held.untried
+    assert held.not_before <= clock.now() + HOLD
+    assert not events(tmp_path)
+    confirm(watching, clock.now(), Sign.FORBIDDEN, status=403)
+    assert watching.sift(wall).not_before > clock.now() + HOLD
+    assert [one["event"] for one in events(tmp_path)] == ["dead", "withheld"]
 
 
 def goodbye(n: int, host: str) -> Settlement:
