@@ -49,6 +49,18 @@ def test_nodes_get_each_fetch_once(nodes: tuple[PostgresFrontier, PostgresFronti
     assert (one.reset_leases(), two.release("n2-w1")) == (4, 5)
 
 
+def test_what_is_dead_for_one_node_is_not_for_the_others(
+    nodes: tuple[PostgresFrontier, PostgresFrontier], address: str
+) -> None:
+    first, second = nodes
+    first.meta_set("deathwatch", "[1]")
+    assert (first.meta_get("deathwatch"), second.meta_get("deathwatch")) == ("[1]", None)
+    with closing(PostgresReader(address, "one")) as beside:
+        assert beside.meta_get("deathwatch") == "[1]"
+        first.host_set("addresses a.example", {"addresses": ["1.1.1.1"]})
+        assert beside.addresses("a.example") == second.addresses("a.example") == ["1.1.1.1"]
+
+
 def test_who_brought_what_is_told(nodes: tuple[PostgresFrontier, PostgresFrontier], address: str) -> None:
     one, two = nodes
     one.offer([fetch(str(n)) for n in range(6)])
