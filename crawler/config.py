@@ -48,7 +48,7 @@ class Config:
     #: Exchanges in flight over all hosts of one worker.
     in_flight: int = 64
     #: Seconds until what died is asked again for the first time.
-    probe_every: float = 0.0
+    probe_every: float = 30.0
     #: Seconds after which a crawl ends of which all that is left is dead.
     give_up_after: float = 24 * 3600.0
     segment_bytes: int = SEGMENT_BYTES

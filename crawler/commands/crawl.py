@@ -106,11 +106,11 @@ def options_of_a_crawl(function: Callable[..., Any]) -> Callable[..., Any]:
             ),
             click.option(
                 "--probe-every",
-                default="0s",
+                default="30s",
                 show_default=True,
                 metavar="TIME",
                 help="Watch for the site's death, and ask what died again after this long, then ever more rarely "
-                "(up to twenty times this); 30s is a good beginning. 0: no watch.",
+                "(up to twenty times this). 0: no watch.",
             ),
             click.option(
                 "--give-up-after",
