@@ -35,7 +35,7 @@ from tests.conformance.frontier import database
 BATCH = 500
 #: Of the server; sizes for a machine of 16 GB or more that others use, too.
 SETTINGS = {
-    "shared_buffers": "4GB", "max_wal_size": "16GB", "checkpoint_timeout": "30min", "wal_compression": "on",
+    "shared_buffers": "4GB", "max_wal_size": "16GB", "checkpoint_timeout": "30min",
 }  # fmt: skip
 
 

@@ -25,8 +25,8 @@ PUSH_CPU_GB, PUSH_MBS = 1.44, 93
 #: Captures a second with so many requests at once and 125 ms an answer (peers.py --latency).
 FAR, FAR_AT_ONCE = 471, 64
 #: Of PostgreSQL: bytes a fetch queued, what done adds, write-ahead log (frontier_size.py), offers a second (the same),
-#: settled a second and the server's CPU seconds for a thousand (frontier_rate.py, half of 0.115).
-QUEUED, DONE, WAL, OFFERS, SETTLED, SERVER_CPU = 834, 411, 1172 + 2212, 7771, 4050, 0.115 / 2
+#: settled a second and the server's CPU seconds for a thousand (frontier_rate.py --urls 10000000).
+QUEUED, DONE, WAL, OFFERS, SETTLED, SERVER_CPU = 770, 425, 1133 + 1476, 7771, 3725, 0.074
 SEGMENT = 1 << 30
 
 

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
     from crawler.model import SegmentClass, Settlement
 
+#: What becomes of a fetch that a capture is found of, or that is refused, when nobody has it.
+_FROM_QUEUED = frozenset({State.DONE, State.FAILED, State.PARKED, State.QUEUED})
+#: States of which it is counted why.
+_REASONED = frozenset({State.FAILED, State.PARKED, State.EXCLUDED})
+
 decode = msgspec.msgpack.Decoder(Fetch).decode
 _encode = msgspec.msgpack.Encoder().encode
 _fields = attrgetter(*(field.name for field in fields(Fetch)))
@@ -213,9 +218,7 @@ class Ledger(FrontierReader):
     def _write(self, number: int, bucket: int, old: str, token: int, told: Settlement, now: float) -> None:
         """Say what became of a fetch."""
         new = told.state
-        assert may(State(old), new) or (
-            old == "queued" and new in {State.DONE, State.FAILED, State.PARKED, State.QUEUED}
-        )
+        assert may(old, new) or (old == "queued" and new in _FROM_QUEUED)
         if number in self._told.settled:
             self._write_gathered()
         place = told.location if new is State.DONE else None
@@ -226,7 +229,7 @@ class Ledger(FrontierReader):
             number, bucket,
         )  # fmt: skip
         self._counts.move(bucket, old, new.value)
-        if new in {State.FAILED, State.PARKED, State.EXCLUDED}:
+        if new in _REASONED:
             self._counts.reasons[new.value, told.reason] += 1
 
     def _place(self, told: Settlement, url: str, *, is_remembered: bool = True) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from crawler.model import State
 
-MOVES: dict[State, frozenset[State]] = {
+MOVES: dict[str, frozenset[State]] = {
     State.QUEUED: frozenset({State.LEASED, State.EXCLUDED}),
     State.LEASED: frozenset({State.QUEUED, State.HELD, State.DONE, State.FAILED, State.PARKED, State.EXCLUDED}),
     State.HELD: frozenset({State.QUEUED, State.DONE, State.FAILED, State.PARKED, State.EXCLUDED}),
@@ -23,6 +23,6 @@ MOVES: dict[State, frozenset[State]] = {
 }
 
 
-def may(old: State, new: State) -> bool:
+def may(old: str, new: State) -> bool:
     """Say whether a fetch may move from one state to another."""
     return new in MOVES[old]
