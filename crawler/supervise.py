@@ -170,6 +170,8 @@ class Supervisor:
             if self._fleet is not None:
                 await self._fleet.join()
             await self._call(self._prepare)
+            if self._volunteer is not None:  # somebody waits for them
+                self._seal_recovered()
             stats = await self._call(self.frontier.stats)
             if self._volunteer is not None or stats.queued - stats.blocked > 0:
                 if not self._vigil.dead:  # else it is asked now and then, and waited for
@@ -382,6 +384,8 @@ class Supervisor:
         for path in self.collection.open_segments():
             if f"-{name}-" in path.name:
                 self._recovered += recover(path, self.collection, self.frontier, self.spider, self.seed, self.admission)
+        if self._volunteer is not None:
+            self._loop.call_soon_threadsafe(self._seal_recovered, name)
 
     async def _check_finished(self, stats: Stats) -> None:
         now = clock.now()
@@ -414,6 +418,12 @@ class Supervisor:
         if self._volunteer is not None:
             await self._volunteer.part()
         await self._stamping.settle()
+
+    def _seal_recovered(self, worker: str = "") -> None:
+        """Seal segments that nobody writes: all there are at a start, later those of a dead worker."""
+        for path in self.collection.open_segments():
+            if not worker or f"-{worker}-" in path.name:
+                self._sealing.add(path.name.removesuffix(OPEN_SUFFIX))
 
     async def _seal_rest(self) -> None:
         """Settle and seal what no worker holds any more: segments of dead workers, and those a kill left unsealed."""

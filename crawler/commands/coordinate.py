@@ -20,6 +20,8 @@ Exit status
   3  finished, but some items failed or are parked
   4  the destination's credentials are missing or were refused
   5  another run holds this collection
+  8  the disk is full; the same command goes on
+  10  there is no such collection
   11  the database cannot be reached; the same command goes on
   130  interrupted; volunteers wait, and the same command goes on
 """
@@ -36,6 +38,8 @@ Exit status
 @click.option("--plain", is_flag=True, help="No TLS: a proxy before it has that.")
 @click.option("--term", default="6h", show_default=True, metavar="TIME",
               help="Silence after which what a volunteer fetched and did not bring is queued again.")  # fmt: skip
+@click.option("--sample", type=click.FloatRange(0, 100), default=1.0, show_default=True, metavar="PERCENT",
+              help="Ask the site again for so much of what strangers bring.")  # fmt: skip
 @click.option("--invite", is_flag=False, flag_value="volunteer", default=None, metavar="[NAME]",
               help="Print a token with which one volunteer may join, once; also while it runs.")  # fmt: skip
 @click.option("--expires", default="7d", show_default=True, metavar="TIME", help="Of an invitation.")
@@ -48,8 +52,8 @@ Exit status
 @common
 def coordinate(
     directory: str, where: str | None, endpoints: tuple[str, ...], listen: str, public: str, tls_cert: str | None,
-    tls_key: str | None, plain: bool, term: str, invite: str | None, expires: str, quota: str, leases: int, trust: int,
-    revoke: int | None, **options: Any,
+    tls_key: str | None, plain: bool, term: str, sample: float, invite: str | None, expires: str, quota: str,
+    leases: int, trust: int, revoke: int | None, **options: Any,
 ) -> int:  # fmt: skip
     """Lend the work of a fleet's crawl to volunteers, prove what they bring, and settle only that.
 
@@ -74,4 +78,5 @@ def coordinate(
         collection, listen, public, Path(tls_cert) if tls_cert else None, Path(tls_key) if tls_key else None,
         is_plain=plain,
     )  # fmt: skip
-    return coordinating.run(collection, coordinating.destination(where, endpoints), way, duration(term), console)
+    to = coordinating.destination(where, endpoints)
+    return coordinating.run(collection, to, way, console, term=duration(term), sample=sample / 100)

@@ -100,7 +100,7 @@ def revoke(collection: Collection, node: int, console: Console) -> int:
     """Let a volunteer do nothing any more."""
     with closing(Register(collection.marker.frontier)) as register:
         if not register.revoke(node):
-            raise UsageError(f"There is no volunteer {node}; archive status DIR --json names them.")
+            raise UsageError(f"There is no volunteer {node}.")
     console.result(f"Node {node} is revoked: what it holds goes to others, what it has proven stays.")
     console.summary(exit_code=0, node=node)
     return 0
@@ -188,7 +188,7 @@ def destination(where: str | None, endpoints: tuple[str, ...]) -> Destination:
     return found
 
 
-def run(collection: Collection, to: Destination, way: Way, term: float, console: Console) -> int:
+def run(collection: Collection, to: Destination, way: Way, console: Console, *, term: float, sample: float) -> int:
     """Coordinate until all is done."""
     marker = collection.marker
     spider = get(marker.platform)
@@ -198,10 +198,11 @@ def run(collection: Collection, to: Destination, way: Way, term: float, console:
         stored = desk.meta_get("config")
         config = msgspec.json.decode(stored, type=Config, strict=False) if stored else Config()
         config = replace(config, listed_hosts=tuple(sorted({host_of(url) for url in marker.seeds})))
-        place = opened(collection, to)
         _note(collection, way)
+        place = opened(collection, to)
         coordinator = Coordinator(
-            collection, desk, config, seed, spider, place, term=term, progress=_progress(console)
+            collection, desk, config, seed, spider, place, term=term, sample=sample, progress=_progress(console),
+            say=console.say,
         )  # fmt: skip
         console.say(f"Coordinating {marker.seed} at {way.public}; segments go to {to.where}, {place.how}.")
         console.say(f"archive coordinate {collection.root} --invite NAME prints what a volunteer joins with.")

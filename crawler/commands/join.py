@@ -54,10 +54,17 @@ def join(token: str, directory: str | None, **options: Any) -> int:
     from crawler.commands.joining import carry_out  # noqa: PLC0415 - heavy, and not for --help
 
     console = console_from(options)
-    if directory is None and (Path(token) / "volunteer.json").is_file():
+    if directory is None and _has_joined(token):
         return carry_out("", Path(token), _config(options), console)
     text = sys.stdin.readline() if token == "-" else token  # noqa: S105 - that is where it is read from
     return carry_out(text, Path(directory or "volunteer"), _config(options), console)
+
+
+def _has_joined(text: str) -> bool:
+    try:
+        return (Path(text) / "volunteer.json").is_file()
+    except OSError:  # a token may be too long for a name
+        return False
 
 
 def _config(options: dict[str, Any]) -> Config:

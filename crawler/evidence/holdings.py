@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: The time-stamps of the manifest's head, a line each.
 HEADS = "evidence/heads.jsonl"
+#: What volunteers brought, each line signed by who did.
+BROUGHT = "evidence/volunteers.jsonl"
 _FIXED = (
     "indexes/*.cdxj",
     "spiders/*.py",
@@ -28,7 +30,7 @@ _FIXED = (
     "evidence/coverage-*.json",
     "evidence/from-*/*",
 )
-_GROWS = (HEADS, "withheld.jsonl", "deathwatch.jsonl", "logs/*.log")
+_GROWS = (HEADS, BROUGHT, "withheld.jsonl", "deathwatch.jsonl", "logs/*.log")
 _STATE = ("collection.json", "frontier.sqlite")
 
 
@@ -96,6 +98,7 @@ def coverage(frontier: FrontierReader) -> dict[str, Any]:
             "failed": stats.failed, "excluded": stats.excluded,
         },
         "round": frontier.round,
+        **({"volunteers": said} if (said := frontier.witnessed()) else {}),
         # Kind, id, standing and reason of each thing, joined by tabs, a line each, in this order.
         "things": {"count": count, "sha256": digest.hexdigest()},
     }  # fmt: skip

@@ -30,7 +30,7 @@ CREATE INDEX IF NOT EXISTS errand_open ON errand (told) WHERE told = '';
 """
 _UNTOLD = """
 SELECT e.id, e.token, f.state, f.reason, s.name FROM errand e
-JOIN fetch f ON f.fingerprint = e.fingerprint LEFT JOIN segment s ON s.id = f.segment
+JOIN fetch f ON f.round = :round AND f.fingerprint = e.fingerprint LEFT JOIN segment s ON s.id = f.segment
 WHERE e.told = '' AND f.state IN ('done', 'failed', 'parked', 'excluded') LIMIT :most
 """
 _SETTLED = frozenset({"done", "failed", "parked", "excluded"})
@@ -86,7 +86,7 @@ class ErrandFrontier(SqliteFrontier):
 
     def untold(self, most: int) -> list[Outcome]:
         """Return what became of errands that the coordinator does not know of yet."""
-        rows: list[Any] = self._db.execute(_UNTOLD, {"most": most}).fetchall()
+        rows: list[Any] = self._db.execute(_UNTOLD, {"round": self.round, "most": most}).fetchall()
         return [
             Outcome(number, token, segment if state == "done" else None, reason or state)
             for number, token, state, reason, segment in rows
@@ -109,10 +109,9 @@ class ErrandFrontier(SqliteFrontier):
         super().freeze(origin, until)
         self._limited[origin] = until
 
-    def limited_since(self) -> dict[str, float]:
-        """Return origins that said since this was asked last that they are to be left alone, and until when."""
-        limited, self._limited = self._limited, {}
-        return limited
+    def limited(self, now: float) -> dict[str, float]:
+        """Return origins that said that they are to be left alone, and until when, while that is to come."""
+        return {origin: until for origin, until in list(self._limited.items()) if until > now}
 
     def segment_states(self) -> dict[str, str]:
         """Return segment → how it stands: what it is here, then ``sent``, ``proven``, ``refused``."""

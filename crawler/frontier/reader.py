@@ -246,6 +246,13 @@ class FrontierReader:
         """
         return []
 
+    def witnessed(self) -> dict[str, int]:
+        """Return how many captures volunteers brought, and of how many a second witness says what; empty without any.
+
+        ``captures``, ``agrees``, ``differs``, ``unchecked``, ``single-witness``: what nobody else bears out.
+        """
+        return {}
+
     def sweeps(self) -> list[Swept]:
         """Return how far the sweeps of this round are."""
         if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'sweep'").fetchone():

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from crawler import clock
 from crawler.admission import Admission
 from crawler.control import Orders
-from crawler.errors import DatabaseLost, DiskFull, Interrupted, OutlastError
+from crawler.errors import Interrupted, OutlastError
 from crawler.evidence.keys import holds
 from crawler.frontier.postgres.attendance import Attendance
 from crawler.frontier.postgres.desk import Brought as Segment
@@ -27,9 +29,10 @@ from crawler.frontier.thread import WriterThread
 from crawler.volunteers import wire
 from crawler.volunteers.places import Through
 from crawler.volunteers.proving import Proving
+from crawler.volunteers.witness import Witness
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from pathlib import Path
 
     from crawler.collection import Collection
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
     from crawler.frontier.interface import Stats
     from crawler.frontier.postgres.desk import Desk
     from crawler.frontier.postgres.register import Volunteer
-    from crawler.model import Seed, SegmentClass
+    from crawler.model import Seed, SegmentClass, Settlement
     from crawler.volunteers.places import Links
     from spiders.base import PlatformSpider
 
@@ -48,6 +51,8 @@ log = logging.getLogger("outlast.volunteers")
 TICK = 1.0
 #: Seconds of silence after which a volunteer's segments that never came are given up.
 TERM = 6 * 3600.0
+#: Part of what strangers bring that is asked for again.
+SAMPLE = 0.01
 #: Seconds for which a volunteer's word alone leaves a host alone.
 LONGEST_FREEZE = 600.0
 #: Fetches that are lent where there are so many.
@@ -69,7 +74,8 @@ class Coordinator:
 
     def __init__(
         self, collection: Collection, desk: Desk, config: Config, seed: Seed, spider: type[PlatformSpider],
-        place: Links | Through, *, term: float = TERM, progress: Callable[[Stats], None] = lambda stats: None,
+        place: Links | Through, *, term: float = TERM, sample: float = SAMPLE,
+        progress: Callable[[Stats], None] = lambda stats: None, say: Callable[[str], None] = lambda line: None,
     ) -> None:  # fmt: skip
         self.collection = collection
         self.config = config
@@ -79,13 +85,17 @@ class Coordinator:
         self._spider = spider
         self._term = term
         self._progress = progress
+        self._say = say
         self._admission = Admission(spider, seed, config, desk)
         self._call = WriterThread(collection.frontier)
         #: For what waits for nobody's transaction.
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="register")
         self._register = Register(desk.address)
         self._attendance = Attendance(desk.address, desk.node, config.lease)
-        self._proving = Proving(collection, desk, self._call, place, self._admission)
+        self._witness = Witness(
+            collection, desk, self._call, config, seed, spider, self._admission, part=sample, say=say
+        )
+        self._proving = Proving(collection, desk, self._call, place, self._admission, self._settled)
         self._orders = Orders(collection.root)
         self._paused = False
         #: What was to be done when that was looked at last, and how many nodes took part.
@@ -100,15 +110,15 @@ class Coordinator:
     async def run(self) -> Stats:
         """Answer until all is done, or ``stop``. Raises the error that ended it."""
         await self._call(self._prepare)
-        proving = asyncio.create_task(self._prove())
+        beside = [asyncio.create_task(self._guarded(one)) for one in (self._prove, self._witness.run)]
         try:
             await self._watch()
         except OutlastError as e:
             self._error = self._error or e
         finally:
-            proving.cancel()
-            with suppress(asyncio.CancelledError):
-                await proving
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
         stats: Stats = await self._call(self._desk.stats)
         if self._error is not None:
             raise self._error
@@ -148,6 +158,7 @@ class Coordinator:
             self._progress(stats)
             self._queued = stats.queued
             is_over = not self._paused and stats.queued - stats.blocked <= 0 and not stats.leased
+            is_over = is_over and not await self._call(self._desk.waiting_again)
             if is_over and not self.is_over:
                 # Long enough for everyone to hear it.
                 until = time.monotonic() + self.config.lease
@@ -164,16 +175,26 @@ class Coordinator:
         self._admission.exclude(standing.exclude)
         self._paused = standing.paused
 
+    async def _guarded(self, step: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Do what goes on beside; a fault of it ends the run."""
+        try:
+            await step()
+        except OutlastError as e:
+            self.stop(e)
+        except Exception as e:
+            log.exception("the coordinator failed")
+            self.stop(OutlastError(f"{type(e).__name__}: {e}; see {self.collection.log}."))
+
+    async def _settled(self, by: Volunteer, segment: str, told: list[Settlement]) -> None:
+        if not by.trust:
+            await self._witness.choose(by.node, segment, told)
+
     async def _prove(self) -> None:
         while True:
-            try:
-                for one in await self._call(self._desk.brought_in, "sent"):
-                    volunteer = await self._of_node(one.node)
-                    if volunteer is not None and not volunteer.is_revoked:
-                        await self._proving.prove(one, volunteer)
-            except (DatabaseLost, DiskFull) as e:
-                self.stop(e)
-                return
+            for one in await self._call(self._desk.brought_in, "sent"):
+                volunteer = await self._of_node(one.node)
+                if volunteer is not None and not volunteer.is_revoked:
+                    await self._proving.prove(one, volunteer)
             self._sent.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._sent.wait(), 5.0)
@@ -209,6 +230,7 @@ class Coordinator:
             volunteer = await self._asking(self._register.enrol, secret, shows, key)
         except NotInvited as e:
             raise No(401, str(e)) from None
+        self._say(f"{volunteer.label} joins as node {volunteer.node}.")
         log.info("node %d joins: %s", volunteer.node, volunteer.label)
         config = self.config
         return wire.Enrolled(
@@ -266,7 +288,7 @@ class Coordinator:
     async def give_back(self, by: Volunteer, asked: wire.GiveBack) -> wire.Held:
         """Take work back."""
         _check_count(asked.ids)
-        why = "".join(c for c in asked.why[:100] if c.isprintable())
+        why = re.sub(r"[^A-Za-z0-9 .:-]", "", asked.why)[:40]
         await self._call(self._desk.hand_back, by, asked.ids, why, now=clock.now())
         return wire.Held()
 
@@ -305,6 +327,10 @@ class Coordinator:
         taken = await self._call(self._desk.bytes_of, by)
         if by.quota_bytes and taken + asked.bytes > by.quota_bytes:
             raise No(429, f"That is more than the {by.quota_bytes:,} bytes that you may bring.")
+        free = await asyncio.to_thread(shutil.disk_usage, self.collection.root)
+        if free.free - asked.bytes < self.config.disk_reserve:
+            log.error("no room for %s", asked.name)
+            raise No(503, "There is no room for that now.")
         one = Segment(
             name=asked.name, node=by.node, state="open", bytes=asked.bytes, sha256=asked.sha256, parts=asked.parts,
             signature=asked.signature, upload="", reason="",

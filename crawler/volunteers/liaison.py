@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("outlast.volunteers")
 
 #: Fetches that are here at once, and how few must be left before more are asked for.
-BATCH, FEW = 100, 50
+BATCH, FEW = 400, 200
 #: Seconds between looks, and of the longest pause while nothing works.
 LOOK, LONGEST_PAUSE = 0.5, 30.0
 #: Part of a lease after which who holds it stops by itself, if it could not be prolonged.
@@ -100,7 +100,7 @@ class Liaison:
         """Bring what is sealed by now, give back the rest, and go. What cannot be brought waits for the next run."""
         with suppress(OutlastError):
             await self._report()
-            while not self._hurries and (left := await self._left()):
+            if left := await self._left():
                 self._say(f"Bringing {len(left)} segments before leaving (Ctrl-C leaves them for later).")
                 await self._bring_all(left)
         if self._attending is not None:
@@ -123,8 +123,8 @@ class Liaison:
         asked = time.monotonic()
         states = await self._run.call(self._frontier.segment_states)
         waits_for = [name for name, state in states.items() if state == "sent"][: wire.MOST_FETCHES]
-        limited = self._frontier.limited_since()
-        attended = await self._ask("attend", wire.Attend(tuple(waits_for), limited), wire.Attended)
+        limited = list(self._frontier.limited(clock.now()).items())[: wire.MOST_FETCHES]
+        attended = await self._ask("attend", wire.Attend(tuple(waits_for), dict(limited)), wire.Attended)
         self._lease = attended.lease
         rates = [rate for rate in (attended.rate, self._own.rate) if rate]
         self._run.crew.limit(
@@ -166,8 +166,7 @@ class Liaison:
             if errands:
                 await self._run.call(self._frontier.take_on, errands)
                 self._run.crew.look_again()
-                return
-            if not here and any(self._collection.open_segments()):
+            elif not here and any(self._collection.open_segments()):
                 # What comes next may be named in what nobody has read yet.
                 self._run.crew.flush()
         await asyncio.sleep(LOOK)

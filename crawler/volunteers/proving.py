@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 from crawler import clock, deaths
 from crawler.cold.store import Denied, Refused, Unavailable
 from crawler.errors import Damaged, DatabaseLost
+from crawler.evidence import bringers
 from crawler.failpoint import failpoint
 from crawler.volunteers.examine import Examiner, Job, settlements, told_of
 from crawler.volunteers.wire import node_and_class
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from crawler.admission import Admission
@@ -45,7 +46,7 @@ class Proving:
 
     def __init__(
         self, collection: Collection, desk: Desk, call: WriterThread, place: Place, admission: Admission,
-        *, settled: Callable[[Volunteer, Brought, list[Settlement]], None] = lambda volunteer, one, told: None,
+        settled: Callable[[Volunteer, str, list[Settlement]], Awaitable[None]],
     ) -> None:  # fmt: skip
         self._collection = collection
         self._desk = desk
@@ -89,6 +90,7 @@ class Proving:
         disowned = await asyncio.to_thread(self._examiner.examine, job, seconds=seconds)
         failpoint("volunteers.examined")
         self._strike(one, by, disowned)
+        self._note(one, by)
         # Whatever happens now, no other run is to settle by it what only this volunteer was lent.
         await self._call(self._desk.set_segment_state, one.name, "sealed")
         if path != final:
@@ -101,7 +103,7 @@ class Proving:
             sifted = [self._admission.sift(settlement) for settlement in batch]
             settled = await self._call(self._desk.prove, by, sifted, now=clock.now())
             self._admission.learn(each.gate for each in settled if each.gate is not None)
-            self._settled(by, one, settled)
+            await self._settled(by, one.name, settled)
             failpoint("volunteers.proven")
 
     async def _refuse(self, one: Brought, path: Path, why: str) -> None:
@@ -117,6 +119,12 @@ class Proving:
         if path.name.endswith(_SUFFIX):
             path.unlink(missing_ok=True)
         self._place.discard(one)
+
+    def _note(self, one: Brought, by: Volunteer) -> None:
+        bringers.note(self._collection.root, {
+            "segment": one.name, "node": by.node, "label": by.label, "bytes": one.bytes, "sha256": one.sha256,
+            "crawl": self._collection.marker.id, "public_key": by.public_key.hex(), "signature": one.signature,
+        })  # fmt: skip
 
     def _strike(self, one: Brought, by: Volunteer, disowned: list[Disowned]) -> None:
         """Let every reader pass over what nobody had asked for, before there is anything to read."""

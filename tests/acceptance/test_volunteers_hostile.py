@@ -6,7 +6,7 @@ import gzip
 import json
 import os
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ import urllib3
 
 from crawler import deaths
 from crawler.collection import Collection
+from crawler.evidence import bringers, keys
 from crawler.frontier.postgres.register import Register
 from crawler.model import Fetch, Original
 from crawler.volunteers import token as tokens
@@ -30,20 +31,29 @@ PAGES = 40
 
 
 @pytest.fixture(scope="module")
-def rescue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rescue]:
-    """A coordinator whose robots.txt and first page one honest volunteer has brought, and which goes on running."""
-    root = tmp_path_factory.mktemp("hostile")
+def address() -> Iterator[str]:
+    with database.server() as made:
+        yield made
+
+
+def begun(root: Path, address: str, site: LimitedSite) -> Rescue:
+    """Return a rescue of which a machine of the fleet has fetched a little."""
     (root / "cold").mkdir()
-    with database.server() as address, LimitedSite(PAGES, rate=500, wait=1) as site:
-        made = Rescue(
-            root, database.schema(address), f"http://127.0.0.1:{site.port}/", ["--to", f"file://{root}/cold"], {}
-        )
-        ran = archive(
-            "crawl", made.site, "--into", made.collection, "--frontier", made.address, "--lease", "60s", "--limit", 8,
-            "--workers", 1, "--rate", 5,
-        )  # fmt: skip
-        assert ran.code == 7, ran.err
-        with made.coordinator("--term", "1h"):
+    made = Rescue(root, database.schema(address), f"http://127.0.0.1:{site.port}/", ["--to", f"file://{root}/cold"], {})
+    ran = archive(
+        "crawl", made.site, "--into", made.collection, "--frontier", made.address, "--lease", "60s", "--limit", 8,
+        "--workers", 1, "--rate", 5,
+    )  # fmt: skip
+    assert ran.code == 7, ran.err
+    return made
+
+
+@pytest.fixture(scope="module")
+def rescue(tmp_path_factory: pytest.TempPathFactory, address: str) -> Iterator[Rescue]:
+    """A coordinator that goes on running, and takes everybody's word for what the site says."""
+    with LimitedSite(PAGES, rate=500, wait=1) as site:
+        made = begun(tmp_path_factory.mktemp("hostile"), address, site)
+        with made.coordinator("--term", "1h", "--sample", 0):
             yield made
 
 
@@ -52,8 +62,7 @@ def token(rescue: Rescue, label: str, *, quota: int = 0, leases: int = 100) -> s
     secret = tokens.new_secret()
     with closing(Register(rescue.address)) as register:
         register.invite(secret, label=label, trust=0, quota_bytes=quota, quota_leases=leases, seconds=600)
-    public = json.loads((rescue.collection / "coordinator.json").read_text())["public"]
-    return str(tokens.Token(url=public, secret=secret))
+    return str(tokens.Token(url=f"http://127.0.0.1:{rescue.port}", secret=secret))
 
 
 @pytest.fixture
@@ -288,3 +297,69 @@ def test_what_is_no_token_is_said_in_one_line(tmp_path: Path) -> None:
     ran = archive("join", good, tmp_path / "v", "--json")
     assert (ran.code, ran.err.count("\n")) == (11, 1)
     assert "x" * 32 not in ran.err + json.dumps(ran.out)
+
+
+def test_a_forged_capture_is_found_while_the_site_is_there(tmp_path: Path, address: str) -> None:
+    with ExitStack() as there:
+        rescue = begun(tmp_path, address, there.enter_context(LimitedSite(PAGES, rate=500, wait=1)))
+        with rescue.coordinator("--term", "1h", "--sample", 100):
+            liar = Stranger(token(rescue, "liar"), tmp_path, "liar")
+            told, made_up, *others = liar.lease(5)
+            forger = liar.forger(liar.name())
+            forger.capture(told.fetch, urllib3.request("GET", told.fetch.url).data)
+            forger.capture(made_up.fetch, b"what nobody ever wrote")
+            path = forger.sealed()
+            assert brought(liar, path)[0] == "proven"
+            until(lambda: rescue.members()["liar"].agrees and rescue.members()["liar"].differs)
+            there.close()
+            late = liar.forger(liar.name())
+            late.capture(others[0].fetch, b"nobody can tell any more")
+            assert brought(liar, late.sealed())[0] == "proven"
+            until(lambda: rescue.members()["liar"].unchecked)
+            liar.client.close()
+        member = rescue.members()["liar"]
+        assert (member.asked, member.agrees, member.differs, member.unchecked) == (0, 1, 1, 1)
+        found = rescue.fetches()
+        assert found[told.fetch.url] == ("done", path.name)
+        assert "-n1-w0-" in found[made_up.fetch.url][1], "what we were answered stands for it"
+        collection = Collection.open(rescue.collection)
+        (event,) = [event for event in deaths.events(collection.root) if event["event"] == "forged"]
+        assert [one["url"] for one in event["records"]] == [made_up.fetch.url]
+        assert event["records"][0]["record_id"] in Withheld.load(collection).struck.records
+        said = archive("status", rescue.collection)
+        assert "for 1 a volunteer is the single witness" in said.out
+        who = bringers.brought(rescue.collection)[path.name]
+        assert (who["node"], who["label"], who["public_key"]) == (
+            liar.node,
+            "liar",
+            keys.raw(liar.key.public_key()).hex(),
+        )
+        assert archive("verify", rescue.collection).code == 0
+
+
+def test_a_coordinator_that_is_killed_at_each_step_settles_all_once(tmp_path: Path, address: str) -> None:
+    with LimitedSite(PAGES, rate=500, wait=1) as site:
+        rescue = begun(tmp_path, address, site)
+        with rescue.coordinator("--sample", 0, OUTLAST_FAILPOINT="volunteers.examined") as first:
+            one = Stranger(token(rescue, "one"), tmp_path, "one")
+            mine = one.lease(3)
+            forger = one.forger(one.name())
+            for errand in mine:
+                forger.capture(errand.fetch, b"<a href=/39>")
+            path = forger.sealed()
+            one.hold(path.name, mine)
+            assert one.bring(path) == "sent"
+            assert first.wait(60) == -9
+        for step in ("sealed", "settled", "proven"):
+            with rescue.coordinator("--sample", 0, OUTLAST_FAILPOINT=f"volunteers.{step}") as again:
+                assert again.wait(60) == -9, step
+        with rescue.coordinator("--sample", 0):
+            until(lambda: path.name in one.attend(path.name).standing)
+            one.client.close()
+        member = rescue.members()["one"]
+        assert (member.captures, member.held, member.leased, member.proven) == (3, 0, 0, 1)
+        found = rescue.fetches()
+        assert {found[errand.fetch.url] for errand in mine} == {("done", path.name)}
+        assert not list(rescue.collection.glob("incoming/*"))
+        assert not [event for event in deaths.events(rescue.collection) if event["event"] == "disowned"]
+        assert archive("verify", rescue.collection).code == 0

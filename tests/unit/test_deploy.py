@@ -14,16 +14,19 @@ import click
 import pytest
 import yaml
 
+from crawler.commands.coordinate import coordinate
 from crawler.commands.crawl import crawl
 from crawler.frontier.postgres.connection import checked
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 UNIT = DEPLOY / "systemd" / "archive-node@.service"
+COORDINATOR = DEPLOY / "systemd" / "archive-coordinator.service"
 #: What the variables of the files are set to.
 VALUES = {
     "SITE": "example.org", "CONTACT": "you@example.org", "POSTGRES_PASSWORD": "secret",
-    "FRONTIER": "postgresql://outlast@db.example.org/outlast",
+    "FRONTIER": "postgresql://outlast@db.example.org/outlast", "DESTINATION": "s3://vault/rescue",
+    "PUBLIC": "https://rescue.example.org:8443",
 }  # fmt: skip
 
 
@@ -42,11 +45,11 @@ def composed() -> dict[str, Any]:
     return yaml.safe_load(filled((DEPLOY / "compose.yaml").read_text("utf-8")))
 
 
-def unit() -> ConfigParser:
+def unit(path: Path = UNIT) -> ConfigParser:
     # A key that is given twice is a list to systemd.
     read = ConfigParser(interpolation=None, strict=False)
     read.optionxform = str  # type: ignore[assignment,method-assign]
-    read.read_string(UNIT.read_text("utf-8"))
+    read.read_string(path.read_text("utf-8"))
     return read
 
 
@@ -78,6 +81,19 @@ def test_every_node_runs_a_command_that_is_there(where: str) -> None:
     assert options["domain"] == "example.org"
     assert checked(options["frontier"]) == options["frontier"]
     assert options["into"].startswith("/")
+
+
+def test_the_coordinator_runs_a_command_that_is_there() -> None:
+    words = unit(COORDINATOR)["Service"]["ExecStart"].split()
+    assert (Path(words[0]).name, words[1]) == ("archive", "coordinate")
+    filled_in = [filled(word.replace("%S", "/var/lib")) for word in words[2:]]
+    with click.Context(click.Group("archive")) as archive:
+        options = coordinate.make_context("coordinate", filled_in, parent=archive).params
+    assert (options["where"], options["public"]) == (VALUES["DESTINATION"], VALUES["PUBLIC"])
+    service = unit(COORDINATOR)["Service"]
+    ends = {int(n) for key in ("SuccessExitStatus", "RestartPreventExitStatus") for n in service[key].split()}
+    told = coordinate.get_help(click.Context(coordinate))
+    assert ends <= {int(code) for code in re.findall(r"^ +(\d+)  ", told, re.MULTILINE)}
 
 
 def test_a_flag_that_is_not_there_is_noticed() -> None:
@@ -126,12 +142,13 @@ def test_the_unit_knows_the_exit_codes() -> None:
 
 
 @pytest.mark.outside
-def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", [UNIT, COORDINATOR])
+def test_systemd_takes_the_unit(path: Path, tmp_path: Path) -> None:
     program = shutil.which("systemd-analyze")
     assert program
-    copy = tmp_path / "archive-node@example.org.service"
+    copy = tmp_path / path.name.replace("@", "@example.org")
     # It wants the program to be there.
-    copy.write_text(UNIT.read_text("utf-8").replace("/opt/outlast/bin/archive", "/bin/true"), "utf-8")
+    copy.write_text(path.read_text("utf-8").replace("/opt/outlast/bin/archive", "/bin/true"), "utf-8")
     done = subprocess.run([program, "verify", str(copy)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 

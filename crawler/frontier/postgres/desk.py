@@ -13,19 +13,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from crawler.frontier.postgres.connection import steadily
 from crawler.frontier.postgres.engine import PostgresFrontier
-from crawler.model import Settlement, State
+from crawler.model import Fetch, Settlement, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from crawler.frontier.interface import Refusal
     from crawler.frontier.postgres.register import Volunteer
-    from crawler.model import Fetch, Leased, SegmentClass
+    from crawler.model import Leased, SegmentClass
 
 #: Times that volunteers may say that a fetch cannot be had until it is parked, and seconds that it waits after each.
 MOST_VAIN, VAIN_WAIT = 3, 5.0
+#: Terms in which who is heard of must have brought what it holds.
+LONGEST_TERM = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,18 @@ class Brought:
     upload: str
     #: Why it was refused.
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A volunteer's capture that is asked for again."""
+
+    fetch_id: int
+    token: int
+    fetch: Fetch
+    node: int
+    segment: str
+    offset: int
 
 
 class Desk(PostgresFrontier):
@@ -233,8 +249,12 @@ class Desk(PostgresFrontier):
 
     @steadily
     def lapse(self, *, before: float, now: float) -> dict[str, int]:
-        """Take back what is held by who is revoked, or was not heard since ``before``; return segment → how many."""
-        found = self._db.execute(self._sql["lapsed"], {"before": before}).fetchall()
+        """Take back what is held by who is revoked, or was not heard since ``before``, or for several terms.
+
+        Return segment → how many fetches.
+        """
+        facts = {"before": before, "long_before": now - LONGEST_TERM * (now - before)}
+        found = self._db.execute(self._sql["lapsed"], facts).fetchall()
         taken = {
             name: self.end(name, *(("refused", "its volunteer was revoked") if revoked else ("lost",)), now=now)
             for name, revoked in found
@@ -242,6 +262,44 @@ class Desk(PostgresFrontier):
         for (worker,) in self._db.execute(self._sql["revoked"]).fetchall():
             taken[worker] = self.release(worker)
         return taken
+
+    # A second witness
+
+    @steadily
+    def ask_again(self, node: int, segment: str, told: Sequence[Settlement], *, most: int, now: float) -> None:
+        """Let captures of a volunteer be asked for again, unless ``most`` wait for that."""
+        waiting = self.waiting_again()
+        with self._transaction():
+            for one in told[: max(most - waiting, 0)]:
+                assert one.location is not None
+                assert one.digests is not None
+                facts = {
+                    "fetch": one.id, "node": node, "segment": self._segment(segment), "place": one.location.offset,
+                    "payload": one.digests.payload_sha256, "now": now,
+                }  # fmt: skip
+                self._db.execute(self._sql["ask_again"], facts)
+
+    @steadily
+    def waiting_again(self) -> int:
+        """Return how many captures wait to be asked for again."""
+        return len(self._db.execute(self._sql["asked_again"], {"most": 10_000}).fetchall())
+
+    @steadily
+    def asked_again(self, most: int) -> list[Asked]:
+        """Return captures that are to be asked for again."""
+        rows = self._db.execute(self._sql["asked_again"], {"most": most}).fetchall()
+        return [Asked(row[0], row[1], msgspec.msgpack.decode(row[2], type=Fetch), *row[3:]) for row in rows]
+
+    @steadily
+    def bear_witness(self, one: Asked, state: str, told: str, *, now: float) -> None:
+        """Note what came of asking again: agrees, differs, unchecked."""
+        text = "UPDATE witness SET state = ?, told = ?, changed = ? WHERE fetch = ?"
+        self._db.execute(text, (state, told, now, one.fetch_id))
+
+    def disbelieve(self, node: int, told: Settlement) -> None:
+        """Undo what a volunteer's capture settled."""
+        with self._counting_for(node):
+            self.take_back([told])
 
     def _write(self, number: int, bucket: int, old: str, token: int, told: Settlement, now: float) -> None:
         if old == "held":

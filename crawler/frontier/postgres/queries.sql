@@ -439,9 +439,9 @@ DELETE FROM volunteered WHERE id = ANY(:ids);
 SELECT id, bucket FROM volunteered WHERE segment = :segment ORDER BY id FOR UPDATE;
 
 -- name: lapsed
--- Segments that are not wholly there, of who is revoked or was silent for longer than its term.
+-- Segments that are not wholly there, of who is revoked or was silent for longer than its term; or had several.
 SELECT s.name, n.revoked > 0 FROM brought b JOIN node n ON n.id = b.node JOIN segment s ON s.id = b.segment
-WHERE (b.state IN ('open', 'sent') AND n.revoked > 0) OR (b.state = 'open' AND n.seen < :before);
+WHERE (b.state IN ('open', 'sent') AND n.revoked > 0) OR (b.state = 'open' AND (n.seen < :before OR b.changed < :long_before));
 
 -- name: revoked
 -- Workers of who is revoked, that hold something.
@@ -470,3 +470,19 @@ SELECT coalesce(sum(bytes), 0)::BIGINT FROM brought WHERE node = :node AND state
 -- What a fetch of this round is to be done as, who got it last, and where its capture stands.
 SELECT f.id, f.work, f.state, f.worker, s.name, f.offset FROM fetch f LEFT JOIN segment s ON s.id = f.segment
 WHERE f.round = :round AND f.fingerprint = :fingerprint;
+
+-- name: ask_again
+-- A capture of a volunteer's is to be asked for again, once.
+INSERT INTO witness (fetch, node, segment, offset, payload, changed)
+VALUES (:fetch, :node, :segment, :place, :payload, :now) ON CONFLICT (fetch) DO NOTHING;
+
+-- name: asked_again
+-- Captures that are to be asked for again, as long as they stand for their fetches.
+SELECT f.id, f.token, f.work, w.node, s.name, w.offset FROM witness w JOIN fetch f ON f.id = w.fetch
+JOIN segment s ON s.id = w.segment WHERE w.state = 'asked' AND f.segment = w.segment AND f.offset = w.offset
+ORDER BY w.changed LIMIT :most;
+
+-- name: by_volunteers
+-- How many captures volunteers brought that settled something.
+SELECT coalesce(sum(t.n), 0)::BIGINT FROM total_of t JOIN node n ON n.id = t.node
+WHERE n.kind = 'volunteer' AND t.name = 'captures';

@@ -10,7 +10,7 @@ import msgspec
 from crawler.errors import DatabaseLost
 from crawler.frontier.postgres.connection import Database, steadily
 from crawler.frontier.reader import FrontierReader, parted
-from crawler.model import Fetch, Original
+from crawler.model import Fetch, Note, Original
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,6 +84,31 @@ class PostgresReader(FrontierReader):
     def surplus(self) -> list[tuple[str, str, int, str | None, int | None]]:
         """Return the captures that settled nothing: URL, segment, offset; segment and offset of what settled it."""
         return self._db.execute(self._sql["surplus_all"]).fetchall()  # type: ignore[no-any-return]
+
+    @steadily
+    def witnessed(self) -> dict[str, int]:
+        """Return how many captures volunteers brought, and of how many a second witness says what."""
+        if self._db.execute("SELECT to_regclass('witness')").fetchall()[0][0] is None:
+            return {}
+        captures: int = self._db.execute(self._sql["by_volunteers"]).fetchall()[0][0]
+        if not captures:
+            return {}
+        told = dict(self._db.execute("SELECT state, count(*) FROM witness GROUP BY state").fetchall())
+        said = {state: told.get(state, 0) for state in ("agrees", "differs", "unchecked")}
+        return {"captures": captures, **said, "single-witness": captures - said["agrees"]}
+
+    @steadily
+    def notes(self) -> list[tuple[Note, int]]:
+        """Return what a person must hear, and how often it was said."""
+        said = self.witnessed()
+        if not said:
+            return super().notes()
+        text = (
+            f"{said['captures']:,} captures were brought by volunteers. Asked for again, {said['agrees']:,} agreed, "
+            f"{said['differs']:,} differed (ours stand for them), {said['unchecked']:,} could not be compared; for "
+            f"{said['single-witness']:,} a volunteer is the single witness."
+        )
+        return [*super().notes(), (Note(text=text), 1)]
 
     def members(self) -> list[tuple[Any, ...]]:
         """Return the nodes, as ``fleet.Member`` has them; none of a crawl that no newer Outlast has opened yet."""
