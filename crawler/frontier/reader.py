@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-FORMAT = 1
+#: 2: leases are no rows; an Outlast that knows but 1 would wait for those that were counted when a crawl was killed.
+FORMAT = 2
 STANDINGS = list(Standing)
 RANK = {standing: rank for rank, standing in enumerate(STANDINGS)}
 _COUNTED = ("queued", "leased", "done", "failed", "parked", "excluded")

@@ -67,6 +67,8 @@ class SqliteFrontier(Engine):
             with self._opening(str(path), factory=_Connection):
                 self._prepare()
                 self._check_format()
+                if self.meta_get("format") != str(FORMAT):
+                    self.meta_set("format", str(FORMAT))
         except sqlite3.DatabaseError as e:
             raise disk_fault(path, e) from e
         self._leases = Leases()
@@ -88,7 +90,6 @@ class SqliteFrontier(Engine):
                 self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {what}")
         if is_new:
             self.meta_set("round", "1")
-            self.meta_set("format", str(FORMAT))
 
     def _forget(self) -> None:
         super()._forget()

@@ -65,11 +65,15 @@ def test_a_file_of_an_earlier_outlast_goes_on(tmp_path: Path) -> None:
     made._db.execute("UPDATE bucket SET queued = 2, leased = 2, done = 1, parked = 1")
     made._db.execute("INSERT INTO reason VALUES ('parked', 'HTTP 403', 1)")
     made._db.execute("DROP TABLE hand")
+    made.meta_set("format", "1")
     made.close()
     reader = FrontierReader(path)
     assert (reader.in_hand(), reader.stats().leased) == ({}, 2)
     reader.close()
     goes_on(SqliteFrontier(path))
+    reader = FrontierReader(path)
+    assert reader.meta_get("format") == "2", "an earlier Outlast is to say that it does not know this"
+    reader.close()
 
 
 def test_a_database_of_an_earlier_outlast_goes_on(postgres: str) -> None:
