@@ -256,7 +256,8 @@ class Names:
 
     def seen(self) -> list[str]:
         """Return the command that lets another see them."""
-        script = 'mount --bind "$0" /etc/hosts && mount --bind "$1" /etc/nsswitch.conf && shift && exec "$@"'
+        order = '[ ! -e /etc/nsswitch.conf ] || mount --bind "$1" /etc/nsswitch.conf'
+        script = f'set -e; mount --bind "$0" /etc/hosts; {order}; shift; exec "$@"'
         return [*namespace(), "sh", "-c", script, str(self._file), str(self._order)]
 
 
