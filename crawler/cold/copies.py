@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -101,19 +101,26 @@ class Copies:
     def __init__(self, path: Path) -> None:
         #: Destinations have threads of their own, and a connection serves one at a time.
         self._lock = threading.Lock()
+        with ExitStack() as failed:
+            self._db = self._open(path, failed)
+            failed.pop_all()
+
+    def _open(self, path: Path, failed: ExitStack) -> sqlite3.Connection:
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=60)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.executescript(_SCHEMA)
-            self._db.execute("INSERT OR IGNORE INTO meta VALUES ('format', ?)", (str(FORMAT),))
-            found = int(self._db.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()[0])
+            db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=60)
+            failed.enter_context(closing(db))
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            db.executescript(_SCHEMA)
+            db.execute("INSERT OR IGNORE INTO meta VALUES ('format', ?)", (str(FORMAT),))
+            found = int(db.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()[0])
         except sqlite3.OperationalError as e:
             raise DiskFull(f"{path} cannot be written ({e}).") from e
         except sqlite3.DatabaseError as e:
             raise UsageError(f"{path} cannot be used ({e}); move it away: the next push looks what is there.") from e
         if found > FORMAT:
             raise UsageError(f"{path} has format {found}; this Outlast reads up to {FORMAT}: update it.")
+        return db
 
     def close(self) -> None:
         """Close the file."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import weakref
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +41,7 @@ class _Remote:
 
     def __init__(self, ledger: Path) -> None:
         self._copies = Copies(ledger)
+        weakref.finalize(self, self._copies.close)
         self._stores: dict[str, Store] = {}
 
     def read(self, segment: str, start: int, length: int) -> bytes:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 import sqlite3
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import chain
@@ -71,8 +71,10 @@ class Dataset:
         self.path = collection.root / "dataset.sqlite"
         self.withheld = Withheld.load(collection)
         self._is_alone = False
-        self.db = self._open()
-        self.obey()
+        with ExitStack() as failed:
+            self.db = self._open(failed)
+            self.obey()
+            failed.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -252,9 +254,9 @@ class Dataset:
                 f"UPDATE {table} SET record = {other} WHERE record NOT IN (SELECT record FROM seen)"  # noqa: S608
             )
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self, failed: ExitStack) -> sqlite3.Connection:
         try:
-            db = sqlite3.connect(self.path, timeout=60, isolation_level=None)
+            db = failed.enter_context(closing(sqlite3.connect(self.path, timeout=60, isolation_level=None)))
             db.row_factory = sqlite3.Row
             db.execute("PRAGMA cache_size = -65536")
             db.execute("PRAGMA journal_mode = WAL")

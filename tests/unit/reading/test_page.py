@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -134,16 +135,20 @@ def _locations(page: Page) -> list[Location]:
 
 
 @pytest.fixture
-def look(tmp_path: Path) -> Callable[[Shop, list[Location]], tuple[Newest, dict[str, Any]]]:
+def look(tmp_path: Path) -> Iterator[Callable[[Shop, list[Location]], tuple[Newest, dict[str, Any]]]]:
+    stack = ExitStack()
+
     def looking(shop: Shop, live: list[Location]) -> tuple[Newest, dict[str, Any]]:
         SqliteFrontier(shop.collection.frontier).close()
         file = shop.collection.spider_file
         assert file is not None
         spider = adopt(file)(seed=Seed(url="https://a.example/"))
-        newest = Newest(shop.collection, FrontierReader(shop.collection.frontier), spider, Withheld(shop.collection))
+        reader = stack.enter_context(closing(FrontierReader(shop.collection.frontier)))
+        newest = Newest(shop.collection, reader, spider, Withheld(shop.collection))
         return newest, newest.look(live)
 
-    return looking
+    with stack:
+        yield looking
 
 
 def test_the_newest_posts_are_shown_as_they_are_and_nothing_restricted(tmp_path: Path, look: Any) -> None:
