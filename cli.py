@@ -23,6 +23,7 @@ COMMANDS = {
     "stop": ("steer", "End a running crawl in good order."),
     "detect": ("detect", "Say which platform a site is, and why."),
     "status": ("status", "Say what a collection holds and what it lacks, also while it is crawled."),
+    "fleet": ("fleet", "Say who takes part in a crawl of several machines, and what each brought."),
     "plan": ("plan", "Say what will be saved by a deadline, and what would change that."),
     "coverage": ("coverage", "List what is lacking, each gap with its evidence."),
     "search": ("search", "Find posts by their words."),

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 from crawler import clock
 from crawler.errors import OutlastError
-from crawler.frontier.engines import is_volunteer
+from crawler.frontier.engines import is_volunteer, to_read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from crawler.collection import Collection
     from crawler.frontier.present import Present
+    from crawler.frontier.reader import FrontierReader
 
 log = logging.getLogger("outlast.fleet")
 
@@ -55,6 +56,8 @@ class Member:
     agrees: int
     differs: int
     unchecked: int
+    #: ``here``; ``late``: not heard for half of its lease; ``silent``: nor before that ran out; ``left``; ``revoked``.
+    standing: str
 
 
 def members(collection: Collection) -> list[Member]:
@@ -64,10 +67,13 @@ def members(collection: Collection) -> list[Member]:
     """
     if not collection.marker.frontier or is_volunteer(collection.marker):
         return []
-    from crawler.frontier.postgres.reader import PostgresReader  # noqa: PLC0415 - only fleets have psycopg
+    with closing(to_read(collection)) as frontier:
+        return members_of(frontier)
 
-    with closing(PostgresReader(collection.marker.frontier, collection.marker.id)) as reader:
-        return [Member(*row) for row in reader.members()]
+
+def members_of(frontier: FrontierReader) -> list[Member]:
+    """Return the nodes that share a frontier, those first who settled most; none of one that is nobody else's."""
+    return sorted((Member(*row) for row in frontier.members()), key=lambda one: (-one.captures, one.node))
 
 
 class Fleet:

@@ -254,6 +254,10 @@ class FrontierReader:
         """
         return {}
 
+    def members(self) -> list[tuple[Any, ...]]:
+        """Return the nodes of a fleet, as ``fleet.Member`` has them: there are none where one machine writes."""
+        return []
+
     def sweeps(self) -> list[Swept]:
         """Return how far the sweeps of this round are."""
         if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'sweep'").fetchone():

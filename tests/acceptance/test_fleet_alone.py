@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from crawler.cold.objects import Catalogue
 from crawler.collection import Collection
 from crawler.frontier import checkpoint
 from crawler.frontier.engines import to_read
+from crawler.reading.page.board import Board, Sources
 from tests.acceptance.limited import LimitedSite
 from tests.acceptance.support import Ran, archive
 from tests.conformance.frontier import database
 
 PAGES = 12
+#: Say that the answer of a page stands a byte from where it does.
+MOVE = """UPDATE stand SET response_offset = response_offset {} 1 WHERE id IN (SELECT id FROM known WHERE url LIKE '%/1')"""
 
 
 @dataclass
@@ -38,6 +44,7 @@ class Machine:
             db.execute(statement.encode())
 
 
+@pytest.mark.timeout(300)
 def test_a_machine_of_a_fleet_lacks_nothing(tmp_path: Path) -> None:
     with LimitedSite(PAGES, rate=10_000, wait=1) as site, database.server() as server:
         machine = Machine(site, database.schema(server), tmp_path / "one")
@@ -48,6 +55,7 @@ def test_a_machine_of_a_fleet_lacks_nothing(tmp_path: Path) -> None:
         what_is_held_is_signed_and_reported(machine, tmp_path)
         a_takedown_moves_what_the_database_says(machine)
         a_new_round_of_the_whole_fleet(machine)
+        who_brought_what_is_shown(machine)
 
 
 def the_work_that_is_left_travels(machine: Machine) -> None:
@@ -63,10 +71,10 @@ def the_work_that_is_left_travels(machine: Machine) -> None:
 
 def verify_asks_the_database_and_goes_without_it(machine: Machine) -> None:
     assert archive("verify", machine.root, "-q").code == 0
-    machine.asks("UPDATE \"fetch\" SET response_offset = response_offset + 1 WHERE url LIKE '%/1'")
+    machine.asks(MOVE.format("+"))
     said = archive("verify", machine.root)
     assert (said.code, "C009-frontier" in said.out) == (6, True)
-    machine.asks("UPDATE \"fetch\" SET response_offset = response_offset - 1 WHERE url LIKE '%/1'")
+    machine.asks(MOVE.format("-"))
     marker = machine.root / "collection.json"
     before = marker.read_text()
     marker.write_text(before.replace(machine.address, "postgresql://nobody@127.0.0.1:9/none\\u001b[2J"))
@@ -106,3 +114,22 @@ def a_new_round_of_the_whole_fleet(machine: Machine) -> None:
     frontier = to_read(Collection.open(machine.root))
     assert (frontier.round, frontier.stats().queued) == (2, 0)
     frontier.close()
+
+
+def who_brought_what_is_shown(machine: Machine) -> None:
+    machine.asks("UPDATE node SET machine = E'\\x1b[2J<b>one', expires = 1, label = ''")
+    machine.asks("INSERT INTO node (name, label, kind, seen, expires) VALUES ('v', 'anna', 'volunteer', 9e9, 9e9)")
+    said = archive("fleet", machine.address, "--over", 0)
+    assert (said.code, "\x1b" in said.out) == (0, False), said.err
+    assert "1 here, 1 silent" in said.out
+    assert "anna" in said.out
+    lines = [json.loads(line) for line in archive("fleet", machine.root, "--json").out.splitlines()]
+    members = [line for line in lines if line["message_type"] == "member"]
+    assert [(one["kind"], one["standing"]) for one in members] == [("machine", "silent"), ("volunteer", "here")]
+    assert members[0]["captures"] == lines[-1]["captures"] > PAGES
+    assert [line["done"] >= PAGES for line in lines if line["message_type"] == "host"] == [True]
+    with closing(Board(Collection.open(machine.root), Sources())) as board:
+        shot = asyncio.run(board.shot())
+    assert [one["name"] for one in shot["fleet"]] == ["\x1b[2J<b>one", "anna"], "the page escapes what it shows"
+    gone = archive("fleet", "postgresql://nobody@127.0.0.1:9/none")
+    assert (gone.code, gone.err.count("\n")) == (11, 1)

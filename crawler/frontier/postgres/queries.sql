@@ -360,7 +360,10 @@ SELECT n.id, CASE WHEN n.label > '' THEN n.label ELSE n.machine END, n.kind, n.t
     n.expires >= extract(epoch FROM clock_timestamp()), n.revoked > 0,
     coalesce(t.captures, 0), coalesce(t.attempts, 0), coalesce(t.bytes, 0), coalesce(l.leased, 0), coalesce(t.held, 0),
     coalesce(b.sent, 0), coalesce(b.proven, 0), coalesce(b.proven_bytes, 0), coalesce(b.refused, 0),
-    coalesce(w.asked, 0), coalesce(w.agrees, 0), coalesce(w.differs, 0), coalesce(w.unchecked, 0)
+    coalesce(w.asked, 0), coalesce(w.agrees, 0), coalesce(w.differs, 0), coalesce(w.unchecked, 0),
+    CASE WHEN n.revoked > 0 THEN 'revoked' WHEN n.expires <= 0 THEN 'left'
+        WHEN n.expires < extract(epoch FROM clock_timestamp()) THEN 'silent'
+        WHEN extract(epoch FROM clock_timestamp()) - n.seen > (n.expires - n.seen) / 2 THEN 'late' ELSE 'here' END
 FROM node n
 LEFT JOIN (SELECT node, sum(n) FILTER (WHERE name = 'captures')::BIGINT AS captures,
     sum(n) FILTER (WHERE name = 'attempts')::BIGINT AS attempts, sum(n) FILTER (WHERE name = 'bytes')::BIGINT AS bytes,

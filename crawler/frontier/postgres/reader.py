@@ -110,6 +110,10 @@ class PostgresReader(FrontierReader):
         )
         return [*super().notes(), (Note(text=text), 1)]
 
+    def now(self) -> float:
+        """Return the database's time, by which nodes are heard: seconds since the epoch."""
+        return float(self._db.execute("SELECT extract(epoch FROM clock_timestamp())::DOUBLE PRECISION").fetchone()[0])
+
     def members(self) -> list[tuple[Any, ...]]:
         """Return the nodes, as ``fleet.Member`` has them; none of a crawl that no newer Outlast has opened yet."""
         if self._db.execute("SELECT to_regclass('brought')").fetchall()[0][0] is None:

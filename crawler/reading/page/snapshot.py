@@ -15,6 +15,7 @@ from crawler.collection import OPEN_SUFFIX, class_of
 from crawler.control import standing
 from crawler.coverage import coverage_facts
 from crawler.errors import OutlastError
+from crawler.fleet import members_of
 from crawler.model import SegmentClass
 from crawler.plan import Share
 from crawler.planning import HEADLINE
@@ -93,6 +94,9 @@ def snapshot(
             for note, n in frontier.notes()[:MOST_NAMED]
         ],
         "disk": disk(collection.places), "plan": json.loads(frontier.meta_get(HEADLINE) or "null"),
+        "fleet": [
+            {**asdict(one), "name": one.name[:LONGEST]} for one in members_of(frontier)[:MOST_HOSTS]
+        ],
     }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from crawler.errors import Locked, UsageError
-from crawler.fleet import Member
+from crawler.fleet import Member, members_of
 from crawler.frontier.postgres.attendance import Attendance
 from crawler.frontier.postgres.connection import checked, translated
 from crawler.frontier.postgres.engine import PostgresFrontier
@@ -288,3 +288,17 @@ def test_a_segment_that_stands_for_another_takes_only_what_its_own_machine_has(
     reader = PostgresReader(one.address, "one")
     assert list(reader.places()) == [("new", 300)]
     reader.close()
+
+
+def test_who_is_late_silent_or_gone_is_told(nodes: tuple[PostgresFrontier, PostgresFrontier]) -> None:
+    one, two = nodes
+    standings = {}
+    for seen, expires, revoked in ((0, 60, 0), (-31, 29, 0), (-70, -10, 0), (-9, None, 0), (1, 60, 1)):
+        one._db.execute(
+            "UPDATE node SET seen = extract(epoch FROM now()) + ?, expires = coalesce(extract(epoch FROM now()) + ?, 0), "
+            "revoked = ? WHERE id = ?", (seen, expires, revoked, two.node),
+        )  # fmt: skip
+        reader = PostgresReader(one.address, "one")
+        standings[seen, expires] = {one.node: one.standing for one in members_of(reader)}[two.node]
+        reader.close()
+    assert list(standings.values()) == ["here", "late", "silent", "left", "revoked"]
