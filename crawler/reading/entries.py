@@ -124,9 +124,9 @@ class _Making:
         else:
             known[mark] = _joined(table, before, (*entry, self._number))
         self._seen[mark, self._number] = None
-        if isinstance(row.item, File) and row.item.has_place:
+        if isinstance(row.item, File) and row.item.facts.has_place:
             file = row.item
-            place = (file.sha256, file.latitude, file.longitude, file.device)
+            place = (file.sha256, file.facts.latitude, file.facts.longitude, file.facts.device)
             self._entries.setdefault("place", {})[mark] = place
 
     def take(self) -> bytes:
@@ -192,9 +192,10 @@ def _media(item: Media) -> Entry:
 
 
 def _file(item: File) -> Entry:
+    said = item.facts
     mark = _hash("file", item.url, item.sha256, item.moved_to, item.truncated, bool(item.size))
     return (
-        mark, item.url, item.mime, item.sha256, item.size, item.width, item.height, item.seconds, item.taken_at,
+        mark, item.url, item.mime, item.sha256, item.size, said.width, said.height, said.seconds, said.taken_at,
         item.moved_to, item.truncated, item.captured_at, item.captured_at,
     )  # fmt: skip
 

@@ -46,9 +46,22 @@ class Facts:
     seconds: float | None = None
     #: ISO 8601 with the offset of the clock, where the file has one.
     taken_at: str | None = None
+    #: Where it was made (degrees), and with what.
     latitude: float | None = None
     longitude: float | None = None
     device: str = ""
+
+    @property
+    def has_place(self) -> bool:
+        return bool(self.latitude is not None or self.device)
+
+    def without_place(self) -> Facts:
+        """Return the same without what tells of whoever made it."""
+        return replace(self, latitude=None, longitude=None, device="")
+
+
+#: What a file says that says nothing.
+NOTHING = Facts()
 
 
 def facts(stream: BinaryIO, start: bytes) -> Facts:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from crawler.collection import class_of
 from crawler.model import PROBE_LANE, Account, Media, Post, SegmentClass, Standing, State, Verdict
-from crawler.reading.facts import facts
+from crawler.reading.facts import NOTHING, Facts, facts
 from crawler.reading.shelf import answer
 from crawler.settle import Answer, Ruling, rule
 from crawler.warc.reader import RawRecord, Records, Torn, read_at
@@ -55,20 +55,8 @@ class File:
     #: Why it is not whole, the WARC-Truncated value; empty for a whole one.
     truncated: str = ""
     captured_at: str = ""
-    #: Pixels, and seconds, where the file says so.
-    width: int | None = None
-    height: int | None = None
-    seconds: float | None = None
-    #: When it was made, as the camera's clock had it: ISO 8601, with an offset only where the file has one.
-    taken_at: str | None = None
-    #: Where it was made (degrees), and with what; only where that is asked for.
-    latitude: float | None = None
-    longitude: float | None = None
-    device: str = ""
-
-    @property
-    def has_place(self) -> bool:
-        return bool(self.latitude is not None or self.device)
+    #: What it says of itself; of where it was made, and with what, only where that is asked for.
+    facts: Facts = NOTHING
 
 
 class Row(NamedTuple):
@@ -250,5 +238,4 @@ def _known(file: File, one: Captured, places: bool) -> File:
         return file
     with one.response.open() as stream:
         said = facts(stream, one.response.head_bytes)
-    file = replace(file, width=said.width, height=said.height, seconds=said.seconds, taken_at=said.taken_at)
-    return replace(file, latitude=said.latitude, longitude=said.longitude, device=said.device) if places else file
+    return replace(file, facts=said if places else said.without_place())

@@ -104,7 +104,7 @@ def test_files_and_where_they_moved(tmp_path: Path) -> None:
     page.moved("https://a.example/2.jpg", "/1.jpg")
     one, two = said(page)
     assert isinstance(one, File)
-    assert (one.url, one.mime, one.size, one.width, len(one.sha256)) == (
+    assert (one.url, one.mime, one.size, one.facts.width, len(one.sha256)) == (
         "https://a.example/1.jpg",
         "image/jpeg",
         1700,
