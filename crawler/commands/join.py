@@ -78,4 +78,5 @@ def _config(options: dict[str, Any]) -> Config:
     values["disk_reserve"] = byte_count(values["disk_reserve"])
     values["ca_cert"] = str(Path(values["ca_cert"]).absolute()) if values["ca_cert"] else ""
     typed = {name for name in options if (found := ctx.get_parameter_source(name)) and found.name != "DEFAULT"}
-    return Config(**values, volunteer=True, sources=dict.fromkeys(sorted(typed), "commandline"))
+    # Whether the site is dead is for the coordinator's own machines to find out.
+    return Config(**values, volunteer=True, probe_every=0.0, sources=dict.fromkeys(sorted(typed), "commandline"))

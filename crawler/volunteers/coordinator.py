@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
 import shutil
 import time
@@ -95,7 +96,11 @@ class Coordinator:
         self._witness = Witness(
             collection, desk, self._call, config, seed, spider, self._admission, part=sample, say=say
         )
-        self._proving = Proving(collection, desk, self._call, place, self._admission, self._settled)
+        #: Each reads in a process of its own.
+        self._provings = [
+            Proving(collection, desk, self._call, place, self._admission, self._settled)
+            for _ in range(max((os.cpu_count() or 1) // 2, 1))
+        ]
         self._orders = Orders(collection.root)
         self._paused = False
         #: What was to be done when that was looked at last, and how many nodes took part.
@@ -110,6 +115,7 @@ class Coordinator:
     async def run(self) -> Stats:
         """Answer until all is done, or ``stop``. Raises the error that ended it."""
         await self._call(self._prepare)
+        self._orders.news()  # an old stop stops nothing any more
         beside = [asyncio.create_task(self._guarded(one)) for one in (self._prove, self._witness.run)]
         try:
             await self._watch()
@@ -131,7 +137,8 @@ class Coordinator:
 
     def close(self) -> None:
         """Close what is open."""
-        self._proving.close()
+        for proving in self._provings:
+            proving.close()
         self._call.close()
         self._aside.shutdown()
         self._register.close()
@@ -191,13 +198,19 @@ class Coordinator:
 
     async def _prove(self) -> None:
         while True:
-            for one in await self._call(self._desk.brought_in, "sent"):
-                volunteer = await self._of_node(one.node)
-                if volunteer is not None and not volunteer.is_revoked:
-                    await self._proving.prove(one, volunteer)
             self._sent.clear()
+            left = await self._call(self._desk.brought_in, "sent")
+            await asyncio.gather(*(self._prove_some(proving, left) for proving in self._provings))
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._sent.wait(), 5.0)
+
+    async def _prove_some(self, proving: Proving, left: list[Segment]) -> None:
+        """Prove segments until none is left."""
+        while left:
+            one = left.pop(0)
+            volunteer = await self._of_node(one.node)
+            if volunteer is not None and not volunteer.is_revoked:
+                await proving.prove(one, volunteer)
 
     async def _asking(self, function: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._aside, lambda: function(*args, **named))
