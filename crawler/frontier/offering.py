@@ -77,7 +77,9 @@ class Offering(Covering):
         """Make one known whose place must be settled before anything else is offered."""
         if swept is not None and self._sweeps.is_taken(*swept):
             return
-        bucket, before = self._bucket(fetch), self._told.new
+        bucket = self._bucket(fetch)
+        self._write_gathered()  # or what others named would count as new here
+        before = self._told.new
         self._told.links[fetch.fingerprint] = (bucket, fetch)
         if by is not None:
             self._told.named[fetch.fingerprint] = by

@@ -167,10 +167,10 @@ def test_a_redirected_robots_opens_with_its_target(frontier: SqliteFrontier) -> 
     frontier.offer([Fetch(url="http://a.example/1", lane="posts"), fetch("2")])
     plain, secure = sorted(lease(frontier), key=lambda one: one.fetch.url)
     moved = Fetch(url=secure.fetch.url, lane="robots", hops=1, cursor={"origin": "http://a.example"})
-    settle(frontier, told(plain, outlinks=(moved,)))
+    settle(frontier, told(plain, outlinks=(fetch("3"), moved)))
     assert not lease(frontier)
     settle(frontier, told(secure, gate=Gate(origin="https://a.example", rules="r")))
-    assert len(lease(frontier)) == 2
+    assert len(lease(frontier)) == 3
 
 
 def test_frozen_and_paused_places_give_nothing(frontier: SqliteFrontier) -> None:
