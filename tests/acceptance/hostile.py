@@ -652,7 +652,8 @@ class Hostile:
         return {
             **dict.fromkeys(self.ordinary(), (("done", ""),)),
             **{url: case.expected.ends for case in self.cases for url in self.about(case)},
-            self._at(certificate, f"/{certificate.name}/after"): (("parked", "tls"),),
+            # Its tries are used up, or its site is noticed to have died first.
+            self._at(certificate, f"/{certificate.name}/after"): (("parked", "tls"), ("queued", ""), ("queued", "tls")),
             f"https://{HOST}:{self._front.port}/robots.txt": (("parked", "tls"),),
             f"http://{'a' * 64}.example/robots.txt": (("parked", "dns"),),
             "http://no-such-host.invalid/robots.txt": (("parked", "dns"), ("queued", "dns"), ("queued", "timeout")),
