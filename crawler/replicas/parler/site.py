@@ -134,7 +134,7 @@ def _robots(text: bytes) -> Answer:
 def _asset(path: str) -> Answer:
     """Answer for what pages look with."""
     if path.endswith(".css"):
-        image = "url(../images/icons/texture.svg)" if "style" in path else "none"
+        image = "url(../images/icons/texture.svg) no-repeat right" if "style" in path else "none"
         rules = f"/* {path} */\n.card {{ margin: 0; background: {image} }}\n" + "body { font: 16px sans-serif }\n" * 40
         return Answer(200, rules.encode(), "text/css")
     if path.endswith(".js"):
