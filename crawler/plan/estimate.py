@@ -257,7 +257,9 @@ def _found(
     parts = {child: part(child) for _, child in yields}
     found: defaultdict[Class, float] = defaultdict(float)
     wave = {key: float(waiting) for key, (waiting, _) in known.items()}
-    for _ in range(_GENERATIONS):
+    waiting, settled = (sum(of) for of in zip(*known.values(), strict=True)) if known else (0, 0)
+    lanes = len({lane for lane, _ in known})
+    for generation in range(_GENERATIONS):
         following: defaultdict[Class, float] = defaultdict(float)
         for (lane, child), each in yields.items():
             for in_window in (False, True):
@@ -267,8 +269,12 @@ def _found(
                     following[child, False] += n * (1 - parts[child])
                 else:
                     following[child, in_window] += n
-        if sum(following.values()) < 0.5:
+        before, now = sum(wave.values()), sum(following.values())
+        if now < 0.5:
             break
+        if generation >= lanes and now > before:  # lanes that lead to each other: half over, as a chain is
+            shrunk = before / now * settled / (settled + max(waiting, 1))
+            following = defaultdict(float, {key: n * shrunk for key, n in following.items()})
         for key, n in following.items():
             found[key] += n
         wave = dict(following)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from crawler.replicas.run import running
-from tests.acceptance.support import archive, settled
+from tests.acceptance.support import apart_from_people, archive, settled
 
 
 def test_what_volunteers_hold_is_not_asked_for_again(tmp_path: Path) -> None:
@@ -37,8 +36,3 @@ def test_what_volunteers_hold_is_not_asked_for_again(tmp_path: Path) -> None:
     assert apart_from_people(tmp_path / "all") == apart_from_people(tmp_path / "whole")
     assert more < whole - 40
     assert archive("verify", tmp_path / "all").code == 0
-
-
-def apart_from_people(place: Path) -> dict[tuple[str, str], tuple[str, int]]:
-    """Return what was settled, but for accounts by number: those are asked for that a mention names before a list."""
-    return {key: told for key, told in settled(place).items() if not re.search(r"/accounts/\d+$", key[1])}

@@ -23,7 +23,7 @@ from crawler.collection import Collection
 from crawler.fleet import Member, members
 from crawler.replicas.run import running
 from tests.acceptance.s3_servers import BUCKET, Server, free_ports, seaweedfs
-from tests.acceptance.support import archive, command, environment, settled
+from tests.acceptance.support import apart_from_people, archive, command, environment
 from tests.acceptance.test_grant import BARE
 from tests.conformance.frontier import database
 
@@ -165,7 +165,7 @@ def test_one_of_two_volunteers_is_killed_for_good(tmp_path: Path, postgres: str,
         assert pushed.code == 0, pushed.err
         back = archive("pull", *rescue.to[1:], "--into", tmp_path / "back", **rescue.secrets)
     fetches, there = rescue.fetches(), requests_in(weed)
-    wanted = {url for (_, url), (state, _) in settled(tmp_path / "plain").items() if state == "done"}
+    wanted = {url for (_, url), (state, _) in apart_from_people(tmp_path / "plain").items() if state == "done"}
     assert wanted <= {url for url, (state, _) in fetches.items() if state == "done"}
     for url, (state, segment) in fetches.items():
         assert state in {"done", "excluded"}, (url, state)

@@ -131,6 +131,13 @@ def test_a_platforms_counter_says_what_share_is_known() -> None:
     assert share_known([], {}) is None
 
 
+def test_lanes_that_lead_to_each_other_end_some_time() -> None:
+    known = {("posts", False): (300, 100), ("accounts", False): (200, 10), ("images", False): (0, 0)}
+    led = {("posts", "accounts"): 210, ("accounts", "posts"): 400, ("posts", "images"): 250}
+    more = expected(known, led, lambda *_: 0.0, lambda _: 0.0, leading=frozenset()).more
+    assert all(100 < one.likely <= one.high < 10**8 for one in more.values()), more
+
+
 def test_a_share_counts_what_failed_and_what_is_expected() -> None:
     buckets = [
         bucket(1, "listings", queued=10, done=10),
