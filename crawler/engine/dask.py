@@ -30,7 +30,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 _SCHEMES = frozenset({"tcp", "tls", "ws", "wss"})
 #: Seconds until somebody answers there, until there is a worker, and between two looks whether it still does.
-_ANSWER, _WORKER, _LOOK = 10, 60, 5
+_ANSWER, _WORKER, _LOOK = 10, 25, 5
 _PIECE = 8 << 20
 #: Tasks begun for each thread of the cluster.
 _AHEAD = 4
@@ -63,7 +63,7 @@ def run_there(
 
     def begin(task: T, path: Path) -> Callable[[], R]:
         first = client.submit(_do, work, task, pure=False)
-        return lambda: _brought(client, lambda: client.submit(_do, work, task, pure=False), first, path)
+        return lambda: _brought(client, address, lambda: client.submit(_do, work, task, pure=False), first, path)
 
     try:
         yield from in_order(tasks, place, _AHEAD * max(4, sum(client.nthreads().values())), begin)
@@ -81,11 +81,21 @@ def _connected(address: str) -> Client:
     except Exception as e:  # whatever a stranger answers
         raise EngineLost(f"No Dask scheduler answers at {address} ({type(e).__name__}).") from e
     try:
-        client.wait_for_workers(1, timeout=_WORKER)
-    except Exception as e:
+        _attended(client, address)
+    except EngineLost:
         client.close(timeout=_ANSWER)
-        raise EngineLost(f"The scheduler at {address} has no workers: dask worker {address}") from e
+        raise
     return client
+
+
+def _attended(client: Client, address: str) -> None:
+    """Wait until there is a worker. Raises EngineLost where none comes."""
+    try:
+        client.wait_for_workers(1, timeout=_WORKER)
+    except TimeoutError as e:
+        raise EngineLost(f"The scheduler at {address} has no workers: dask worker {address}") from e
+    except Exception as e:  # it is gone itself
+        raise EngineLost from e
 
 
 def _checked(address: str) -> None:
@@ -98,10 +108,12 @@ def _checked(address: str) -> None:
     raise UsageError("--engine wants the address of a Dask scheduler: tcp://host:8786 (or tls, ws, wss).")
 
 
-def _brought(client: Client, again: Callable[[], Future[Any]], future: Future[Any], path: Path) -> Any:
+def _brought(
+    client: Client, address: str, again: Callable[[], Future[Any]], future: Future[Any], path: Path
+) -> Any:  # fmt: skip
     """Wait for a task and bring its file here."""
     for _ in range(_TRIES):
-        left = _result(client, future)
+        left = _result(client, address, future)
         try:
             _fetch(client, left, path)
         except (OSError, ValueError, KeyError, RuntimeError):
@@ -111,13 +123,13 @@ def _brought(client: Client, again: Callable[[], Future[Any]], future: Future[An
     raise EngineLost("Workers of the engine end before what they read is here; the same command goes on.")
 
 
-def _result(client: Client, future: Future[Any]) -> _Left:
-
+def _result(client: Client, address: str, future: Future[Any]) -> _Left:
     try:
         while client.status == "running":
             with suppress(TimeoutError):
                 left: _Left = future.result(timeout=_LOOK)
                 return left
+            _attended(client, address)
     except (FutureCancelledError, ConnectionError) as e:
         raise EngineLost from e
     except KilledWorker as e:

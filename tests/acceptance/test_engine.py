@@ -7,10 +7,13 @@ import shutil
 import socket
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from crawler.engine import dask as engine
+from crawler.errors import EngineLost
 from tests.acceptance.cluster import cluster
 from tests.acceptance.support import archive, command, environment
 from tests.unit.reading.shelves import Shop
@@ -105,6 +108,24 @@ def test_what_is_only_at_a_destination_is_read_there(tmp_path: Path) -> None:
         shutil.rmtree(tmp_path / "disk")
         gone = archive("export", root, "-f", "jsonl", "-o", tmp_path / "gone", "-q", "--engine", dask.address)
     assert (gone.code, gone.err.count("\n")) == (3, 1), gone.err
+
+
+@pytest.mark.timeout(120)
+def test_workers_that_are_all_gone_are_not_waited_for_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with cluster(tmp_path / "dask") as dask:
+
+        def end() -> None:
+            dask.kill_at_work("one")
+            monkeypatch.setattr(engine, "_WORKER", 2)  # they are there: no longer than the test needs
+            dask.kill_at_work("two")
+
+        killer = threading.Thread(target=end)
+        killer.start()
+        with pytest.raises(EngineLost, match="has no workers"):
+            list(engine.run_there(lambda *_: time.sleep(100), range(8), tmp_path, dask.address))
+        killer.join()
 
 
 @pytest.mark.parametrize("address", ["file:///etc/passwd", "tcp://h:\x1b[2J"])
