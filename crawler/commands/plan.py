@@ -71,11 +71,12 @@ def show(collection: Collection, console: Console, asked: Config, typed: frozens
         spider = get(collection.marker.platform, collection.spider_file)
         plan = planned(frontier, spider, goal_of(config, now), now, standing(collection.root).lanes)
         share = Share.of(frontier, frontier.stats())
-        for line in lines(plan, share, config.tz) or ["Nothing is left to be fetched."]:
+        decided = facts(plan)
+        for line in lines(plan, share, config.tz) + ([] if decided else ["Nothing is left to be fetched."]):
             console.result(line)
         if config.deadline and plan.goal.deadline is None:
             console.result(f"The deadline, {config.deadline}, is over.")
-        for decision in facts(plan):
+        for decision in decided:
             console.event("decision", **decision)
         console.summary(exit_code=0, **headline(plan, share), budget=config.budget, window=list(config.window))
     finally:

@@ -74,12 +74,16 @@ class Learned:
         made = cls()
         made._earlier = {str(origin): float(rate) for origin, rate in facts.get("paces", {}).items()}
         made._full.extend([facts["bandwidth"]] * 3 if facts.get("bandwidth") else [])
+        made._lines.extend([facts["fastest"]] if facts.get("fastest") else [])
         return made
 
     def facts(self) -> dict[str, Any]:
         """Return what was learned, as JSON has it."""
         paces = {origin: self.pace(origin) for origin in (*self._earlier, *self._spans)}
-        return {"paces": {origin: pace for origin, pace in paces.items() if pace}, "bandwidth": self.bandwidth}
+        return {
+            "paces": {origin: pace for origin, pace in paces.items() if pace},
+            "bandwidth": self.bandwidth, "fastest": max(self._lines, default=None),
+        }  # fmt: skip
 
     def note(self, now: float, buckets: Iterable[Bucket]) -> None:
         """Take in how things stand at ``now``, seconds since any epoch."""

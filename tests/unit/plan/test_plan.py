@@ -163,6 +163,15 @@ def test_what_was_learned_outlives_the_run() -> None:
     assert Learned.of(idle.facts()).pace(SITE) is None
 
 
+def test_a_look_beside_a_crawl_thinks_of_big_things_as_the_crawl_does() -> None:
+    learned = Learned()
+    for now in range(0, 65, 5):
+        learned.note(float(now), [bucket(1, "posts", queued=900, done=4 * now, bytes=4000 * now)])
+    again = Learned.of(json.loads(json.dumps(learned.facts())))
+    assert again.seconds(4.0, 20e6) == pytest.approx(learned.seconds(4.0, 20e6))
+    assert again.seconds(4.0, 20e6) > 10
+
+
 def test_a_host_that_stops_is_seen_by_its_pace_and_one_behind_a_full_line_is_not_thought_dead() -> None:
     learned = Learned()
     for now in range(0, 65, 5):
