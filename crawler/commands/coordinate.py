@@ -17,7 +17,7 @@ EXIT = """
 Exit status
   0  complete: everything is done, and all that volunteers brought is proven; or invited, or revoked
   2  usage, or the collection is of no fleet
-  3  finished, but some items failed or are parked
+  3  finished, but some items failed or are parked; or the destination is not there
   4  the destination's credentials are missing or were refused
   5  another run holds this collection
   8  the disk is full; the same command goes on
