@@ -125,9 +125,9 @@ class Coordinator:
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
-        stats: Stats = await self._call(self._desk.stats)
         if self._error is not None:
             raise self._error
+        stats: Stats = await self._call(self._desk.stats)
         return stats
 
     def stop(self, error: OutlastError | None) -> None:
