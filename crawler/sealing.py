@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from contextlib import suppress
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 from crawler.collection import OPEN_SUFFIX
+from crawler.engine.pool import begin_beside
 from crawler.errors import Damaged, DatabaseLost, DiskFull, OutlastError
 from crawler.warc.seal import seal_named
 
@@ -103,8 +103,4 @@ class Sealing:
 
 
 def _sealer() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_ignore_interrupt)
-
-
-def _ignore_interrupt() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=begin_beside)

@@ -25,7 +25,7 @@ _AHEAD = 4
 def run_beside(work: Callable[[T, Path], R], tasks: Iterable[T], place: Path, jobs: int) -> Iterator[tuple[T, Path, R]]:
     """Yield what comes of the tasks, in their order, so many processes at work."""
     ours = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_begin)
+    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=begin_beside)
     try:
         yield from in_order(tasks, place, _AHEAD * jobs, lambda task, path: pool.submit(work, task, path).result)
     except BrokenExecutor as e:
@@ -38,7 +38,8 @@ def run_beside(work: Callable[[T, Path], R], tasks: Iterable[T], place: Path, jo
             child.terminate()
 
 
-def _begin() -> None:
+def begin_beside() -> None:
+    """Make this process leave Ctrl-C to the one that asked, and end with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
