@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: How far pace and bandwidth may be off in either direction.
 _SLOWER, _FASTER = 0.85, 1.2
+#: Above this, what is lacking is no speed: the time, or the budget, is used up.
+_HOPELESS = 1e5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,11 @@ class Forecast:
     #: How many times as fast the tightest host, or the line, must be for everything; what that is.
     factor: float
     tightest: str
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Say whether no number of machines changes anything: the time, or the budget, is used up."""
+        return self.factor > _HOPELESS
 
     @property
     def machines(self) -> int:

@@ -210,6 +210,7 @@ def headline(plan: Plan, share: Share) -> dict[str, Any]:
     second; ``None`` where there is no deadline, and for a share of nothing.
     """
     told, by_deadline = plan.forecast, plan.goal.deadline is not None
+    helps = by_deadline and not told.is_hopeless
     return {
         "at": plan.at, "deadline": plan.goal.deadline, "left": plan.left if by_deadline else None,
         "share_saved": share.saved, "known": share.known, "expected": share.expected, "rate": plan.rate,
@@ -221,6 +222,6 @@ def headline(plan: Plan, share: Share) -> dict[str, Any]:
             for name, one in (("low", told.low), ("likely", told.likely), ("high", told.high))
         } if by_deadline else None,
         "rate_needed": (share.waiting + share.expected) / plan.left if by_deadline and plan.left else None,
-        "factor_needed": told.factor if by_deadline else None, "machines": told.machines if by_deadline else None,
+        "factor_needed": told.factor if helps else None, "machines": told.machines if helps else None,
         "tightest": told.tightest if by_deadline else None,
     }  # fmt: skip

@@ -102,6 +102,8 @@ def changed_by(plan: Plan) -> str | None:
     told = plan.forecast
     if told.factor <= _BARELY or plan.left < 1 or (plan.left >= FOREVER and not plan.goal.budget):
         return None
+    if told.is_hopeless:
+        return "Nothing more fits, whatever helps"
     if told.tightest.startswith("the "):
         return f"For all of it {told.tightest} must be {told.factor:.1f} times as large"
     return (

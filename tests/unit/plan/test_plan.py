@@ -216,6 +216,15 @@ def test_a_plan_says_what_fits_and_what_would_change_the_rest() -> None:
     assert low <= likely <= high
 
 
+def test_what_is_used_up_is_no_factor() -> None:
+    planner = Planner(LANES.values(), Goal(deadline=100.0, budget=1000))
+    for now in range(0, 65, 5):
+        plan = planner.look(float(now), [bucket(1, "images", queued=300 - now, done=10 * now, bytes=now * 300_000)], {})
+    share = Share(done=600, waiting=240, lost=0, expected=0)
+    assert "Nothing more fits, whatever helps" in "\n".join(lines(plan, share))
+    assert headline(plan, share)["machines"] is None
+
+
 @pytest.mark.parametrize("seed", [3, 8, 14])
 def test_in_a_small_world_the_plan_saves_nearly_all_that_can_be_saved(seed: int) -> None:
     plans: list[Plan] = []
