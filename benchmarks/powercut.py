@@ -15,6 +15,7 @@ log that had returned.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import hashlib
 import logging
 import random
@@ -277,7 +278,9 @@ def recovered(root: Path) -> list[str]:
     with collection.lock(), closing(SqliteFrontier(collection.frontier)) as frontier:
         marker = collection.marker
         seed = replace(seed_from(marker.seed), since=marker.since, until=marker.until, options=marker.options)
-        Supervisor(collection, frontier, Config(), seed, get(marker.platform))._prepare()  # noqa: SLF001 - no workers
+        supervisor = Supervisor(collection, frontier, Config(), seed, get(marker.platform))
+        with closing(asyncio.new_event_loop()) as supervisor._loop:  # noqa: SLF001 - no workers
+            supervisor._prepare()  # noqa: SLF001
     for path in collection.open_segments():
         kind = path.name.removesuffix(f".warc.gz{OPEN_SUFFIX}").rsplit("-", 1)[1]
         seal(path, index_dir=collection.indexes, manifest_path=collection.manifest, segment_class=kind)
