@@ -149,8 +149,9 @@ def _of_account(collection: Collection, dataset: Dataset, value: str) -> Names:
     name = value.removeprefix("@")
     known: list[tuple[str, str, str]] = [
         tuple(row) for row in dataset.db.execute(
-            "SELECT id, username, url FROM account WHERE id IN (?1, ?2) OR username IN (?1, ?2) OR url = ?1",
-            (value, name),
+            "SELECT id, username, url FROM account"
+            " WHERE id IN (:value, :name) OR username IN (:value, :name) OR url = :value",
+            {"value": value, "name": name},
         )
     ] or [
         (one.id, one.username, one.url) for one in _hidden_items(collection, Account)
