@@ -9,6 +9,7 @@ import errno
 import importlib
 import sys
 import traceback
+from keyword import iskeyword
 from typing import Any, NoReturn
 
 import click
@@ -35,6 +36,7 @@ COMMANDS = {
     "push": ("push", "Copy a collection to S3-compatible places, and prove the copies."),
     "pull": ("pull", "Fetch a collection back from where it was pushed."),
     "merge": ("merge", "Join collections of one site: those of volunteers become one."),
+    "import": ("importing", "Take in WARC and WACZ files that other programs made."),
     "audit": ("audit", "Check that the copies are there, and as they were."),
     "keys": ("keys", "Make and show the keys that sign."),
     "sign": ("sign", "Sign what a collection holds, with a time-stamp if wanted."),
@@ -80,7 +82,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"crawler.commands.{COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -38,6 +38,8 @@ class SegmentClass(StrEnum):
     ORIGINALS = "originals"
     ATTEMPTS = "attempts"
     RESTRICTED = "restricted"
+    #: What other programs saved, taken in as it was.
+    IMPORTED = "imported"
 
 
 class Outcome(StrEnum):

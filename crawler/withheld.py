@@ -330,7 +330,7 @@ def thing_of(kind: str, identity: str) -> str:
 
 def _asked(record: RawRecord, segment: str) -> dict[str, Any]:
     """Return what is asked for where a record stands in a segment."""
-    url, digest = record.get("WARC-Target-URI"), record.get("WARC-Payload-Digest")
+    url, digest = record.target, record.get("WARC-Payload-Digest")
     return {"url": url, "sha256": digest, "segment": segment, "offset": record.offset}
 
 

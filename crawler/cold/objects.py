@@ -41,7 +41,10 @@ NOTE_EVERY = 3600.0
 #: Which class leaves the machine first: text can say what images were, not the other way round.
 ORDER = (
     SegmentClass.TEXT, SegmentClass.RESTRICTED, SegmentClass.ATTEMPTS, SegmentClass.IMAGES, SegmentClass.ORIGINALS,
+    SegmentClass.IMPORTED,
 )  # fmt: skip
+#: What may tell where it was made.
+_WITH_PLACES = frozenset({SegmentClass.ORIGINALS, SegmentClass.IMPORTED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +73,12 @@ class Object:
     def may_go_to(self, destination: Destination, *, public_originals: bool) -> bool:
         """Say whether it may leave for a destination: to a public one nothing restricted goes.
 
-        Originals carry the places where they were taken, and go there only if somebody said so.
+        Originals carry the places where they were taken, as what others saved may: they go there only if somebody
+        said so.
         """
         if not destination.public:
             return True
-        is_held_back = self.segment_class == SegmentClass.ORIGINALS and not public_originals
+        is_held_back = self.segment_class in _WITH_PLACES and not public_originals
         return not (self.tells_all or is_held_back or self.segment_class == SegmentClass.RESTRICTED)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -35,6 +36,8 @@ Exit status
   10  there is no such file or directory
 {engines.EXIT}
 """
+#: Warnings of one rule that are named one by one in a file: some writers earn one with every record.
+_ALIKE = 3
 _KINDS = (".warc", ".warc.gz", ".warc.zst", ".wacz")
 
 
@@ -74,6 +77,7 @@ def verify(
         raise UsageError("Say what to check: archive verify PATH...")
     trust = _trust(public_keys, tsa_ca)
     counts = {"error": 0, "warning": 0, "info": 0}
+    alike: Counter[tuple[str, str]] = Counter()
     how = _How(console, jobs or _cores(), engine)
     for finding in _findings(paths, how, trust):
         counts[finding.severity] += 1
@@ -81,8 +85,13 @@ def verify(
             "finding", rule=finding.rule, severity=finding.severity, file=finding.file, offset=finding.offset,
             message=finding.message,
         )  # fmt: skip
-        if finding.severity != "info" or console.verbose or finding.rule in _WORTH_SAYING:
+        alike[finding.file, finding.rule] += finding.severity == "warning"
+        is_new = alike[finding.file, finding.rule] <= _ALIKE and finding.severity != "info"
+        if is_new or console.verbose or finding.rule in _WORTH_SAYING:
             console.result(f"{finding.severity}: {finding.file}:{finding.offset}: {finding.rule}: {finding.message}")
+    for (file, rule), count in alike.items():
+        if count > _ALIKE and not console.verbose:
+            console.result(f"warning: {file}: {rule}: {count - _ALIKE:,} more of these; -v names each")
     verdict = f"{counts['error']} errors, {counts['warning']} warnings"
     name = str(paths[0]) if len(paths) == 1 else f"{len(paths)} paths"
     console.result(f"{name}: {'DAMAGED' if counts['error'] else 'whole'} ({verdict})")

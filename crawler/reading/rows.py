@@ -13,7 +13,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from crawler.collection import class_of
-from crawler.model import PROBE_LANE, Account, Media, Post, SegmentClass, Standing, State, Verdict
+from crawler.errors import UsageError
+from crawler.model import PROBE_LANE, Account, Leased, Media, Post, SegmentClass, Standing, State, Verdict
 from crawler.reading.facts import NOTHING, Facts, facts
 from crawler.reading.shelf import answer
 from crawler.settle import Answer, Ruling, rule
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from crawler.model import Fetch, Item, Leased
+    from crawler.model import Fetch, Item
     from crawler.response import CaptureResponse
     from crawler.withheld import Withheld
     from spiders.base import PlatformSpider
@@ -114,14 +115,14 @@ def captures(
     if kind == SegmentClass.ATTEMPTS or (kind == SegmentClass.RESTRICTED and not restricted):
         return
     passes_over = withheld.passing(path.name) if withheld is not None else None
-    for leased, record in answers(path):
+    for leased, record in others(path, spider) if kind == SegmentClass.IMPORTED else answers(path):
         if passes_over is not None and passes_over(record):
             continue
         try:
             found = _captured(leased, record, spider, locate)
         except (Torn, OSError) as e:
             _lack(e)
-            (unread or _log)(record.get("WARC-Target-URI"), e)
+            (unread or _log)(record.target, e)
             continue
         if found is not None and (restricted or not found.is_mixed) and found.ruling.state is State.DONE:
             yield found
@@ -159,13 +160,46 @@ def answers(path: Path, *, with_probes: bool = False) -> Iterator[tuple[Leased, 
             try:
                 asked[record.id] = leased_from(work)
             except (ValueError, RecursionError) as e:
-                _log(record.get("WARC-Target-URI"), e)
+                _log(record.target, e)
             if len(asked) > _MOST_ASKED:
                 asked.pop(next(iter(asked)))
         elif kind in {"response", "revisit"}:
             leased = asked.pop(record.get("WARC-Concurrent-To"), None)
             if leased is not None and (with_probes or leased.fetch.lane != PROBE_LANE):
                 yield leased, record
+
+
+def others(path: Path, spider: PlatformSpider) -> Iterator[tuple[Leased, RawRecord]]:
+    """Yield the answers of a segment that another program wrote, each as if a user had listed its URL.
+
+    A request may stand before its answer or behind it; what was asked for with anything but GET is passed over.
+    """
+    held: RawRecord | None = None
+    refused = ""
+    for record in Records(path):
+        if record.type == "request" and not _is_get(record):
+            refused = record.id
+            held = None if held is not None and held.id == record.get("WARC-Concurrent-To") else held
+        elif record.type in {"response", "revisit"}:
+            if held is not None:
+                yield from _listed(held, spider)
+            held = None if refused and record.get("WARC-Concurrent-To") == refused else record
+    if held is not None:
+        yield from _listed(held, spider)
+
+
+def _is_get(request: RawRecord) -> bool:
+    with request.block.open() as stream:
+        return stream.read(4) == b"GET "
+
+
+def _listed(record: RawRecord, spider: PlatformSpider) -> Iterator[tuple[Leased, RawRecord]]:
+    url = record.target
+    if url.startswith(("http://", "https://")):
+        try:
+            yield Leased(id=0, token=0, fetch=spider.listed(url)), record
+        except (ValueError, UsageError) as e:
+            _log(url, e)
 
 
 def _captured(leased: Leased, record: RawRecord, spider: PlatformSpider, locate: Locate | None) -> Captured | None:

@@ -108,13 +108,13 @@ class Shelf:
         """
         with self.record(place) as record:
             if record.type != "revisit" or _status(record) == 304:
-                yield answer(Fetch(url=record.get("WARC-Target-URI"), lane=""), record)
+                yield answer(Fetch(url=record.target, lane=""), record)
                 return
             found = self.original(record)
             if found is None:
                 raise NotHere(f"The original of the revisit at {place.segment}:{place.offset} is not known here.")
             with self._record(found) as original:
-                yield answer(Fetch(url=record.get("WARC-Target-URI"), lane=""), record, original=original)
+                yield answer(Fetch(url=record.target, lane=""), record, original=original)
 
     def original(self, revisit: RawRecord) -> Place | None:
         """Return where the answer stands that a revisit refers to, by the indexes of the collection."""
@@ -207,7 +207,7 @@ def _capture(record: RawRecord, method: str, *, told: RawRecord | None = None) -
     is_chunked = any(name.lower() == b"transfer-encoding" for name, _ in head.headers)
     truncated = "" if record.type == "revisit" else record.get("WARC-Truncated")
     return Capture(
-        url=told.get("WARC-Target-URI"), method=method, request=b"", head=head.wire,
+        url=told.target, method=method, request=b"", head=head.wire,
         body=Body(size=rest.size, data=record.block.data[rest.skip :])
         if isinstance(record.block, Body) else cast("Body", rest),
         status=head.status, outcome=_OUTCOMES.get(truncated, Outcome.CUT), started=when, ended=when,

@@ -44,7 +44,7 @@ class Indexer:
             self._ask(record)
         if kind not in INDEXED or (kind in {"resource", "metadata"} and record.get("Content-Type") == WARC_FIELDS):
             return None
-        url = record.get("WARC-Target-URI")
+        url = record.target
         facts = {
             "url": url,
             **_http(record),

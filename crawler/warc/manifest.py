@@ -46,7 +46,7 @@ class Entry:
     part_md5: tuple[str, ...] = ()
     #: Root (hex) of the Merkle tree whose leaves are the segment's records as they stand in the file.
     records_root: str = ""
-    #: The id of the collection that first sealed it; empty for this one.
+    #: The id of the collection that first sealed it, or name and hash of the file that it was; empty for this one.
     origin: str = ""
     #: The segment in whose place it stands: what was taken down is not in this one.
     replaces: str = ""

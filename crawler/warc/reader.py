@@ -91,6 +91,11 @@ class RawRecord:
     def id(self) -> str:
         return self.get("WARC-Record-ID")
 
+    @property
+    def target(self) -> str:
+        """The URI of what was asked for, without the angle brackets that writers of WARC/1.0 put around it."""
+        return self.get("WARC-Target-URI").removeprefix("<").removesuffix(">")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DistantBlock:

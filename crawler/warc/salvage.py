@@ -67,7 +67,7 @@ def salvage(path: Path, into: Path, *, name: str) -> Salvaged:
             if faults:
                 made.losses.append(Loss(offset=found.offset, bytes=found.length, why=faults[0].message))
                 continue
-            _copy(path, source, found, out, packs=packs)
+            copy_record(path, source, found, out, packs=packs)
             made.records += 1
         lost = tuple(f"{loss.offset} {loss.bytes} {loss.why}" for loss in made.losses)
         out.write(spell(salvaged("metadata", name, path.name, lost)))
@@ -78,8 +78,14 @@ def salvage(path: Path, into: Path, *, name: str) -> Salvaged:
     return made
 
 
-def _copy(path: Path, source: IO[bytes], record: RawRecord, out: IO[bytes], *, packs: bool) -> None:
-    if record.faults.keys() & _MENDED or record.inner or record.is_zstd:
+def copy_record(
+    path: Path, source: IO[bytes], record: RawRecord, out: IO[bytes], *, packs: bool = True, anew: bool = False
+) -> None:  # fmt: skip
+    """Write a record of the file at ``path``, open as ``source``, as a member of its own: as it stands where it is one.
+
+    ``packs``: members are gzip, else plain. ``anew``: it is not packed so yet.
+    """
+    if anew or record.faults.keys() & _MENDED or record.inner or record.is_zstd:
         _write_anew(path, record, out, packs=packs)
         return
     source.seek(record.offset)

@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING
 
 from isal import isal_zlib
 
-from crawler.collection import sync_directory
+from crawler.collection import class_of, sync_directory
 from crawler.errors import Damaged
 from crawler.failpoint import failpoint
 from crawler.merkle import Leaves, root
+from crawler.model import SegmentClass
 from crawler.warc import cdxj, manifest
 from crawler.warc.reader import Records
 from crawler.warc.verify.records import RecordChecks
 from crawler.warc.verify.references import References
-from crawler.warc.verify.rules import ORIGINS_FAULT
+from crawler.warc.verify.rules import DAMAGE, ORIGINS_FAULT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -92,8 +93,8 @@ def seal(
 ) -> bool:  # fmt: skip
     """Seal a segment; return False where it held nothing but its warcinfo and was removed.
 
-    Its name is the file's without the last suffix. ``origin`` is the collection that it came from, if it is another;
-    ``replaces`` the segment in whose place it stands.
+    Its name is the file's without the last suffix. ``origin`` is the collection or file that it came from, if it is
+    another; ``replaces`` the segment in whose place it stands.
 
     Raises Damaged where the file is not what was written, OSError where the disk refuses; the segment then stays.
     """
@@ -123,7 +124,7 @@ def _seal(
     _sync(open_path)
     reading = _read(open_path, final.name)
     failpoint("seal.verified")
-    if reading.records <= 1:
+    if reading.records <= 1 and not reading.lines:
         open_path.unlink()
         sync_directory(open_path.parent)
         return False
@@ -156,11 +157,11 @@ def _read(path: Path, name: str) -> _Reading:
         reading.crc32 = isal_zlib.crc32(data, reading.crc32)
         reading.size += len(data)
 
-    references = References()
-    checks = RecordChecks(path.name, name, references, hashes_payloads=False, ours=True)
+    references, ours = References(), class_of(name) != SegmentClass.IMPORTED
+    checks = RecordChecks(path.name, name, references, hashes_payloads=False, ours=ours)
     records, indexer = Records(path, seen=seen, watch=checks.watch), cdxj.Indexer(name)
     for record in records:
-        _refuse(checks.check(record))
+        _refuse(checks.check(record), ours=ours)
         leaves.cut(records.end)
         reading.records += 1
         reading.first = reading.first or record.get("WARC-Date")
@@ -169,16 +170,17 @@ def _read(path: Path, name: str) -> _Reading:
             reading.lines.append(line)
     if records.torn:
         raise Damaged(f"{path.name}:{records.end}: {records.torn}")
-    _refuse(references.unresolved(whole=False, ours=True))
+    _refuse(references.unresolved(whole=False, ours=ours), ours=ours)
     reading.sha256, reading.md5, reading.parts = sha256.hexdigest(), parts.whole, parts.hexdigests()
     reading.records_root = root(leaves.hashes).hex()
     return reading
 
 
-def _refuse(findings: Iterable[Finding]) -> None:
-    """Raise Damaged at the first that is an error, and not of the origin's making."""
+def _refuse(findings: Iterable[Finding], *, ours: bool) -> None:
+    """Raise Damaged at the first that is an error and not of the origin's making; in others' files at damage alone."""
     for finding in findings:
-        if finding.severity == "error" and finding.rule not in ORIGINS_FAULT:
+        counts = finding.severity == "error" and finding.rule not in ORIGINS_FAULT if ours else finding.rule in DAMAGE
+        if counts:
             raise Damaged(f"{finding.file}:{finding.offset}: {finding.rule}: {finding.message}")
 
 

@@ -11,14 +11,15 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crawler.collection import OPEN_SUFFIX, salvaged_name
+from crawler.collection import OPEN_SUFFIX, class_of, salvaged_name
 from crawler.errors import Damaged
+from crawler.model import SegmentClass
 from crawler.warc import cdxj, manifest
 from crawler.warc.reader import Records
 from crawler.warc.verify.files import check_file
 from crawler.warc.verify.many import joined, noted, run
 from crawler.warc.verify.references import References
-from crawler.warc.verify.rules import finding
+from crawler.warc.verify.rules import finding, of_others
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -72,7 +73,12 @@ def verify_collection(
     for name in gone:
         owners = elsewhere.get(name)
         yield finding("C010-elsewhere", name, 0, ", ".join(owners)) if owners else finding("C006-gone", name, 0)
-    yield from references.unresolved(whole=not elsewhere.keys() & set(gone) - afar, ours=True)
+    for found in references.unresolved(whole=not elsewhere.keys() & set(gone) - afar, ours=True):
+        yield found if _is_ours(found.file) else of_others(found)
+
+
+def _is_ours(name: str) -> bool:
+    return class_of(name) != SegmentClass.IMPORTED
 
 
 def _by(
@@ -115,13 +121,15 @@ def _segment(path: Path, indexes: Path, entry: manifest.Entry | None, references
         if (line := indexer.line(record)) is not None:
             lines.append(line)
 
-    yield from check_file(path, references, seen=digest.update, each=each, ours=True)
+    ours = _is_ours(path.name)
+    for found in check_file(path, references, seen=digest.update, each=each, ours=ours):
+        yield found if ours else of_others(found)
     yield from _entered(path, entry, digest.hexdigest(), count)
     index = indexes / f"{path.name.removesuffix('.warc.gz')}.cdxj"
     if not index.exists():
         yield finding("C002-no-index", path.name, 0)
-    elif (found := index.read_bytes()) != (due := cdxj.index(lines)):
-        yield finding("C001-index", index.name, 0, _difference(found, due))
+    elif (have := index.read_bytes()) != (due := cdxj.index(lines)):
+        yield finding("C001-index", index.name, 0, _difference(have, due))
 
 
 def _entered(path: Path, entry: manifest.Entry | None, digest: str, count: int) -> Iterator[Finding]:

@@ -74,7 +74,7 @@ class WaczIndex:
         def add(record: RawRecord) -> None:
             digest = record.get("WARC-Payload-Digest") or record.get("WARC-Block-Digest")
             stamp = re.sub(r"\D", "", record.get("WARC-Date"))[:14]
-            row = (file, record.offset, record.length, record.get("WARC-Target-URI"), stamp, digest, record.type)
+            row = (file, record.offset, record.length, record.target, stamp, digest, record.type)
             self._db.execute("INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?)", _plain(row))
 
         return add
