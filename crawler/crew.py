@@ -91,6 +91,8 @@ class _Worker:
     process: asyncio.subprocess.Process
     wire: Wire
     heard: float
+    #: Calls of it that are not answered: it waits for us.
+    asking: int = 0
     serving: asyncio.Task[None] | None = None
     committed: bool = False
     #: It asked in vain since the last commit that found something.
@@ -165,7 +167,8 @@ class Crew:
         """Replace workers that died or hang; ``recover`` settles what a dead one had written."""
         now = time.monotonic()
         for worker in self._workers:
-            if now - worker.heard > self._config.watchdog and worker.process.returncode is None:
+            is_silent = not worker.asking and now - worker.heard > self._config.watchdog
+            if is_silent and worker.process.returncode is None:
                 log.error("worker %s gave no sign of life for %.0f s; ending it", worker.name, now - worker.heard)
                 worker.process.kill()
                 await worker.process.wait()
@@ -331,6 +334,14 @@ class Crew:
 
     async def _answer(self, worker: _Worker, call: Call) -> Reply:
         worker.heard = time.monotonic()
+        worker.asking += 1
+        try:
+            return await self._answered(worker, call)
+        finally:
+            worker.asking -= 1
+            worker.heard = time.monotonic()
+
+    async def _answered(self, worker: _Worker, call: Call) -> Reply:
         match call:
             case Ask():
                 return await self._grant(worker, call)

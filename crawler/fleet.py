@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from crawler.collection import Collection
+    from crawler.frontier.postgres.engine import PostgresFrontier
     from crawler.frontier.present import Present
     from crawler.frontier.reader import FrontierReader
 
@@ -77,26 +78,34 @@ def members_of(frontier: FrontierReader) -> list[Member]:
 
 
 class Fleet:
-    """Attends for one node. ``told`` hears what each attendance says, ``lost`` of a database that is gone."""
+    """Attends for one node. ``told`` hears what each attendance says, ``lost`` of a database that is gone.
+
+    ``say`` tells people while the database is away for a while; ``hurry`` has nobody wait for that any more.
+    """
 
     def __init__(
-        self, address: str, node: int, lease: float, *, told: Callable[[Present], None],
-        lost: Callable[[OutlastError], None],
+        self, frontier: PostgresFrontier, lease: float, *, told: Callable[[Present], None],
+        lost: Callable[[OutlastError], None], say: Callable[[str], None],
     ) -> None:  # fmt: skip
         from crawler.frontier.postgres.attendance import Attendance  # noqa: PLC0415 - only fleets have psycopg
 
-        self._attendance = Attendance(address, node, lease)
+        self._outage = frontier.outage
+        self._attendance = Attendance(frontier.address, frontier.node, lease, self._outage)
+        self._say_aloud = say
+        self.hurry = self._outage.hurry
         self._every = lease / 4
         self._told = told
         self._lost = lost
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="fleet")
-        self._task: asyncio.Task[None] | None = None
+        self._attending: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     async def join(self) -> None:
         """Take part, and go by the database's clock; return once it is known who else does."""
+        self._watching = asyncio.create_task(self._outage.watch(self._say_aloud))  # as long as there is a run
         present = await self._say()
         clock.follow(present.ahead)
-        self._task = asyncio.create_task(self._attend())
+        self._attending = asyncio.create_task(self._attend())
 
     async def _say(self) -> Present:
         present = await asyncio.get_running_loop().run_in_executor(self._thread, self._attendance.say)
@@ -118,10 +127,9 @@ class Fleet:
 
     async def leave(self) -> None:
         """Take part no longer; called once nothing of this machine asks anybody anything."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        if self._attending is not None:
+            self._attending.cancel()
+            await asyncio.gather(self._attending, return_exceptions=True)
         with suppress(OutlastError):
             await asyncio.get_running_loop().run_in_executor(self._thread, self._attendance.leave)
         self._thread.shutdown()

@@ -142,7 +142,7 @@ class Supervisor:
             closed=self._sealing.add, stop=self.stop,
         )  # fmt: skip
         self._volunteer = volunteer
-        self._fleet: Fleet | Volunteer | None = volunteer or self._of_fleet()
+        self._fleet: Fleet | Volunteer | None = volunteer or self._of_fleet(say)
         if volunteer is not None:
             volunteer.attach(self)
         self._orders = Orders(collection.root)
@@ -186,19 +186,21 @@ class Supervisor:
             await self._wind_down()
         return await self._report()
 
-    def _of_fleet(self) -> Fleet | None:
+    def _of_fleet(self, say: Callable[[str], None]) -> Fleet | None:
         if not self.collection.marker.frontier:
             return None
         if is_volunteer(self.collection.marker):
             raise UsageError(f"{self.collection.root} is a volunteer's; archive join {self.collection.root} goes on.")
         frontier: Any = self.frontier
-        return Fleet(frontier.address, frontier.node, self.config.lease, told=self._crew.attend, lost=self.stop)
+        return Fleet(frontier, self.config.lease, told=self._crew.attend, lost=self.stop, say=say)
 
     def stop(self, error: OutlastError | None) -> None:
         """End the run in good order: what is in flight is finished and committed."""
         if not self._stopping.is_set():
             self._error = error
             self._stopping.set()
+            if self._fleet is not None and self._volunteer is None:
+                self._fleet.hurry()
 
     def kill(self) -> None:
         """End all workers at once; the next run recovers what they had written."""

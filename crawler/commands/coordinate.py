@@ -22,7 +22,7 @@ Exit status
   5  another run holds this collection
   8  the disk is full; the same command goes on
   10  there is no such collection
-  11  the database cannot be reached; the same command goes on
+  11  the database cannot be reached, or was away for three minutes; the same command goes on
   130  interrupted; volunteers wait, and the same command goes on
 """
 

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from crawler.collection import Collection
+from crawler.collection import Collection, is_vacant
 from crawler.commands.console import printable, size
 from crawler.commands.running import Progress, log_to
 from crawler.config import Config
 from crawler.errors import Interrupted, UsageError
 from crawler.evidence import keys
-from crawler.frontier.engines import to_write
+from crawler.frontier.engines import is_volunteer, to_write
 from crawler.model import Seed
 from crawler.supervise import Report, Supervisor
 from crawler.volunteers import badge as badges
 from crawler.volunteers import token as tokens
 from crawler.volunteers import wire
-from crawler.volunteers.client import Client
+from crawler.volunteers.client import Client, Dismissed, Refused
 from crawler.volunteers.liaison import Liaison
 from spiders.registry import get
 
@@ -59,16 +59,30 @@ def _joined(text: str, root: Path, config: Config, console: Console) -> tuple[Ba
     token = tokens.read(text) if text else None
     if token is not None and badges.exists(root) and badges.read(root).url != token.url:
         raise UsageError(f"{root} is a volunteer of {badges.read(root).url}; name another directory.")
+    was_there = root.exists()
+    if token is not None:
+        _check_room(root)
     badge = badges.made(root, token) if token is not None else badges.read(root)
     if badge.node:
         return badge, config
     if token is None:
         raise UsageError(f"{root} has not joined yet; the token is needed once more.")
-    enrolled = _enrol(token, root, badge)
+    try:
+        enrolled = _enrol(token, root, badge)
+    except (Dismissed, Refused):
+        badges.forget(root, was_there=was_there)  # it is nobody's; after a lost answer it may be
+        raise
     badge = badges.joined(root, badge, enrolled.node, enrolled.crawl)
     console.say(f"Joined the rescue of {printable(enrolled.seed.url)} as node {badge.node}.")
     theirs = {name: getattr(enrolled.settings, name) for name in _THEIRS}
     return badge, replace(config, **theirs, sources={**config.sources, **dict.fromkeys(_THEIRS, "coordinator")})
+
+
+def _check_room(root: Path) -> None:
+    """Raise UsageError where no volunteer can be, before a token is used up for it."""
+    is_one = (root / "collection.json").is_file() and is_volunteer(Collection.open(root).marker)
+    if not is_one and not is_vacant(root, badges.FILES):
+        raise UsageError(f"{root} holds something else; name another directory.")
 
 
 def _enrol(token: tokens.Token, root: Path, badge: Badge) -> wire.Enrolled:

@@ -18,7 +18,7 @@ from aiohttp import web
 from crawler.cold.store import Refused, Unavailable
 from crawler.errors import DatabaseLost, DiskFull, OutlastError
 from crawler.volunteers import wire
-from crawler.volunteers.coordinator import No
+from crawler.volunteers.coordinator import AWAY, No
 
 if TYPE_CHECKING:
     import ssl
@@ -69,28 +69,27 @@ def made(coordinator: Coordinator) -> web.Application:
 def _call(
     coordinator: Coordinator, kind: type[wire.Message] | None, answer: Callable[..., Awaitable[wire.Message]]
 ) -> Callable[[web.Request], Awaitable[web.Response]]:
-    async def handle(request: web.Request) -> web.Response:
+    async def said(request: web.Request) -> wire.Message:
         volunteer = await coordinator.known(_shown(request))
-        if kind is None:
-            return _said(await answer(volunteer))
-        return _said(await answer(volunteer, await _heard(request, kind)))
+        return await (answer(volunteer) if kind is None else answer(volunteer, await _heard(request, kind)))
+
+    async def handle(request: web.Request) -> web.Response:
+        return _said(await coordinator.answered(said(request)))
 
     return handle
 
 
 def _enrol(coordinator: Coordinator) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handle(request: web.Request) -> web.Response:
-        return _said(await coordinator.enrol(await _heard(request, wire.Enrol)))
+        return _said(await coordinator.answered(coordinator.enrol(await _heard(request, wire.Enrol))))
 
     return handle
 
 
 def _part(coordinator: Coordinator) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handle(request: web.Request) -> web.Response:
-        volunteer = await coordinator.known(_shown(request))
-        place, length, md5 = await coordinator.part(
-            volunteer, request.match_info["name"], int(request.match_info["number"])
-        )
+        name, number = request.match_info["name"], int(request.match_info["number"])
+        place, length, md5 = await coordinator.answered(_expected(coordinator, _shown(request), name, number))
         if request.content_length != length:
             raise No(400 if request.content_length is None else 413, f"That part has {length:,} bytes.")
         async with asyncio.timeout(_PART_SECONDS):
@@ -98,6 +97,10 @@ def _part(coordinator: Coordinator) -> Callable[[web.Request], Awaitable[web.Res
         return _said(wire.Held())
 
     return handle
+
+
+async def _expected(coordinator: Coordinator, shown: str, name: str, number: int) -> tuple[Path, int, str]:
+    return await coordinator.part(await coordinator.known(shown), name, number)
 
 
 async def _take(request: web.Request, place: Path, length: int, md5: str) -> None:
@@ -156,7 +159,10 @@ async def _refusing(
         return _said(wire.Refusal(e.reason), e.status)
     except Refused as e:
         return _said(wire.Refusal(str(e)), 409)
-    except (Unavailable, DatabaseLost, DiskFull, TimeoutError, OSError) as e:
+    except DatabaseLost as e:
+        log.info("%s: %s", request.path, e)  # the outage itself is told once
+        return _said(wire.Refusal(AWAY), 503)
+    except (Unavailable, DiskFull, TimeoutError, OSError) as e:
         log.warning("%s: %s", request.path, e)
         return _said(wire.Refusal("Not now; try again."), 503)
     except OutlastError as e:

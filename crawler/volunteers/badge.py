@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -64,6 +65,15 @@ def made(root: Path, token: Token) -> Badge:
         raise UsageError(f"{root} cannot be written: {e.strerror}.") from e
     write(root, badge)
     return badge
+
+
+def forget(root: Path, *, was_there: bool) -> None:
+    """Leave nothing of a badge that no coordinator knows, nor of a directory that was made for it."""
+    for name in FILES:
+        (root / name).unlink(missing_ok=True)
+    if not was_there:
+        with suppress(OSError):  # somebody has put something there
+            root.rmdir()
 
 
 def joined(root: Path, badge: Badge, node: int, crawl: str) -> Badge:

@@ -21,19 +21,20 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from crawler import clock
 from crawler.admission import Admission
 from crawler.control import Orders
-from crawler.errors import Interrupted, OutlastError
+from crawler.errors import DatabaseLost, Interrupted, OutlastError
 from crawler.evidence.keys import holds
 from crawler.frontier.postgres.attendance import Attendance
 from crawler.frontier.postgres.desk import Brought as Segment
 from crawler.frontier.postgres.register import NotInvited, Register
 from crawler.frontier.thread import WriterThread
 from crawler.volunteers import wire
+from crawler.volunteers.hearsay import Hearsay
 from crawler.volunteers.places import Through
 from crawler.volunteers.proving import Proving
 from crawler.volunteers.witness import Witness
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sized
     from pathlib import Path
 
     from crawler.collection import Collection
@@ -54,12 +55,12 @@ TICK = 1.0
 TERM = 6 * 3600.0
 #: Part of what strangers bring that is asked for again.
 SAMPLE = 0.01
-#: Seconds for which a volunteer's word alone leaves a host alone.
-LONGEST_FREEZE = 600.0
 #: Fetches that are lent where there are so many.
 FEWEST = 5
 #: Segments of one volunteer that are not proven.
 MOST_OPEN = 200
+#: What volunteers hear while the database is away.
+AWAY = "The coordinator's database does not answer; try again."
 
 
 class No(OutlastError):
@@ -91,8 +92,9 @@ class Coordinator:
         self._call = WriterThread(collection.frontier)
         #: For what waits for nobody's transaction.
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="register")
-        self._register = Register(desk.address)
-        self._attendance = Attendance(desk.address, desk.node, config.lease)
+        self._outage = desk.outage
+        self._register = Register(desk.address, self._outage)
+        self._attendance = Attendance(desk.address, desk.node, config.lease, self._outage)
         self._witness = Witness(
             collection, desk, self._call, config, seed, spider, self._admission, part=sample, say=say
         )
@@ -101,6 +103,7 @@ class Coordinator:
             Proving(collection, desk, self._call, place, self._admission, self._settled)
             for _ in range(max((os.cpu_count() or 1) // 2, 1))
         ]
+        self._hearsay = Hearsay()
         self._orders = Orders(collection.root)
         self._paused = False
         #: What was to be done when that was looked at last, and how many nodes took part.
@@ -114,10 +117,11 @@ class Coordinator:
 
     async def run(self) -> Stats:
         """Answer until all is done, or ``stop``. Raises the error that ended it."""
-        await self._call(self._prepare)
-        self._orders.news()  # an old stop stops nothing any more
-        beside = [asyncio.create_task(self._guarded(one)) for one in (self._prove, self._witness.run)]
+        beside = [asyncio.create_task(self._outage.watch(self._say))]
         try:
+            await self._call(self._prepare)
+            self._orders.news()  # an old stop stops nothing any more
+            beside += [asyncio.create_task(self._guarded(one)) for one in (self._prove, self._witness.run)]
             await self._watch()
         except OutlastError as e:
             self._error = self._error or e
@@ -134,6 +138,19 @@ class Coordinator:
         """End the run; volunteers go on when the next one begins."""
         self._error = self._error or error
         self._stopping.set()
+        self._outage.hurry()
+
+    async def answered(self, answer: Coroutine[None, None, T]) -> T:
+        """Return an answer to a call. Raises DatabaseLost where the database is away: the call is to come again."""
+        task = asyncio.ensure_future(answer)
+        try:
+            while not task.done():
+                if self._outage.is_noticed:
+                    raise DatabaseLost(AWAY)
+                await asyncio.wait({task}, timeout=TICK)
+        finally:
+            task.cancel()
+        return await task
 
     def close(self) -> None:
         """Close what is open."""
@@ -261,8 +278,9 @@ class Coordinator:
         """Take note of a volunteer, and tell it its part."""
         if len(asked.waits_for) > wire.MOST_FETCHES or len(asked.limited) > wire.MOST_FETCHES:
             raise No(413, f"At most {wire.MOST_FETCHES} at once.")
-        for place, until in asked.limited.items():
-            await self._call(self._desk.freeze, place, min(until, clock.now() + LONGEST_FREEZE))
+        for place, said in asked.limited.items():
+            if until := self._hearsay.until(by.node, place, said, clock.now()):
+                await self._call(self._desk.freeze, place, until)
         began = time.monotonic()
         present = await self._asking(self._attendance.say_for, by.node)
         self._size = max(present.size, 1)
@@ -280,6 +298,9 @@ class Coordinator:
 
     async def lease(self, by: Volunteer, asked: wire.Want) -> wire.Given:
         """Lend work."""
+        if asked.has is not None:
+            _check_count(asked.has)
+            await self._call(self._desk.put_back_but, by, asked.has)
         if self._paused or asked.n <= 0:
             return wire.Given(())
         # Who comes first leaves something to the others.
@@ -388,7 +409,7 @@ def _own(by: Volunteer, segment: str) -> SegmentClass:
     return found[1]
 
 
-def _check_count(ids: tuple[tuple[int, int], ...]) -> None:
+def _check_count(ids: Sized) -> None:
     if len(ids) > wire.MOST_FETCHES:
         raise No(413, f"At most {wire.MOST_FETCHES} fetches at once.")
 

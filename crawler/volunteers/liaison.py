@@ -39,7 +39,9 @@ log = logging.getLogger("outlast.volunteers")
 #: Fetches that are here at once, and how few must be left before more are asked for.
 BATCH, FEW = 400, 200
 #: Seconds between looks, and of the longest pause while nothing works.
-LOOK, LONGEST_PAUSE = 0.5, 30.0
+LOOK, LONGEST_PAUSE = 0.5, 15.0
+#: Seconds of trouble after which people hear of it.
+NOTICED = 3.0
 #: Part of a lease after which who holds it stops by itself, if it could not be prolonged.
 MARGIN = 0.8
 _OVER = frozenset({"proven", "refused"})
@@ -73,6 +75,9 @@ class Liaison:
         self._attending: asyncio.Task[None] | None = None
         self._lease = 60.0
         self._hurries = False
+        #: When the coordinator was last heard (monotonic), and whether people were told that it is not.
+        self._heard_at = time.monotonic()
+        self._is_told = False
         #: Segments proven, and their bytes.
         self.proven = self.proven_bytes = 0
 
@@ -161,7 +166,9 @@ class Liaison:
         stats = await self._run.call(self._frontier.stats)
         here = stats.queued + stats.leased
         if here < FEW:
-            given = await self._ask("lease", wire.Want(BATCH - here), wire.Given)
+            has = tuple(number for number, _ in await self._run.call(self._frontier.outstanding))
+            wanted = wire.Want(BATCH - here, has if len(has) <= wire.MOST_FETCHES else None)
+            given = await self._ask("lease", wanted, wire.Given)
             errands = [Leased(id=e.id, token=e.token, fetch=e.fetch, attempt=e.attempt) for e in given.errands]
             if errands:
                 await self._run.call(self._frontier.take_on, errands)
@@ -218,7 +225,12 @@ class Liaison:
     # The line
 
     async def _ask(self, call: str, message: wire.Message | None, answer: type[T]) -> T:
-        return await asyncio.to_thread(self._client.ask, call, message, answer)
+        told = await asyncio.to_thread(self._client.ask, call, message, answer)
+        self._heard_at = time.monotonic()
+        if self._is_told:
+            self._is_told = False
+            self._say("The coordinator lends again; going on.")
+        return told
 
     async def _kept(self, step: Callable[[], Coroutine[None, None, None]]) -> None:
         """Repeat a step; where the line is broken, with growing pauses. What cannot be mended ends the run."""
@@ -229,6 +241,9 @@ class Liaison:
                 pause = LOOK
             except (Unreachable, Unavailable, Denied, NotTaken) as e:
                 log.warning("%s Trying again in %.0f s.", e, pause)
+                if isinstance(e, Unreachable) and not self._is_told and time.monotonic() - self._heard_at >= NOTICED:
+                    self._is_told = True
+                    self._say(f"The coordinator cannot lend now ({e}). Nothing is lost; trying again.")
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
             except OutlastError as e:

@@ -96,9 +96,13 @@ class Attend(Message, frozen=True):
 
 
 class Want(Message, frozen=True):
-    """Volunteer: give me up to ``n`` fetches."""
+    """Volunteer: give me up to ``n`` fetches, and take back what you lent me that is not among ``has`` (ids).
+
+    An answer may have been lost on its way.
+    """
 
     n: int
+    has: tuple[int, ...] | None = None
 
 
 class Errand(Message, frozen=True):

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -64,9 +65,9 @@ class Fleet:
             "--frontier", self.address, "--lease", f"{LEASE}s", "--allow-private", "10.0.0.0/8",
         ]  # fmt: skip
 
-    def go(self, name: str) -> None:
+    def go(self, name: str, log: IO[bytes] | int = subprocess.DEVNULL) -> None:
         self.running[name] = subprocess.Popen(
-            [*self.within(name), *command(*self.crawl(name))], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            [*self.within(name), *command(*self.crawl(name))], stdout=log, stderr=log,
             env=environment(PGPASSWORD=self.password), start_new_session=True,
         )  # fmt: skip
 

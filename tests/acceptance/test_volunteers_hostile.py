@@ -362,3 +362,21 @@ def test_a_coordinator_that_is_killed_at_each_step_settles_all_once(tmp_path: Pa
         assert not list(rescue.collection.glob("incoming/*"))
         assert not [event for event in deaths.events(rescue.collection) if event["event"] == "disowned"]
         assert archive("verify", rescue.collection).code == 0
+
+
+def test_a_join_that_is_refused_leaves_nothing(rescue: Rescue, tmp_path: Path) -> None:
+    false = str(tokens.Token(url=f"http://127.0.0.1:{rescue.port}", secret=os.urandom(32)))
+    mine, taken = tmp_path / "mine", tmp_path / "taken"
+    mine.mkdir()
+    taken.mkdir()
+    (taken / "letter.txt").write_text("mine")
+    for place in (tmp_path / "new", mine):
+        ran = archive("join", false, place)
+        assert (ran.code, ran.err.count("\n")) == (4, 1), ran.err
+    true = token(rescue, "late")
+    for place in (taken, rescue.collection):
+        ran = archive("join", true, place)
+        assert (ran.code, ran.err.count("\n")) == (2, 1), ran.err
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["letter.txt", "mine", "taken"]
+    assert not (rescue.collection / "volunteer.json").exists()
+    Stranger(true, tmp_path, "late")  # it was not used up

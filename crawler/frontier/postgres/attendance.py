@@ -8,11 +8,14 @@ been heard after it came, and so do with less. Hence the parts of a host's pace 
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crawler.frontier.postgres.connection import Database, steadily
 from crawler.frontier.postgres.reader import queries
 from crawler.frontier.present import Present
+
+if TYPE_CHECKING:
+    from crawler.frontier.postgres.outage import Outage
 
 #: Part of a lease after which who holds it stops by itself, if it could not be prolonged.
 MARGIN = 0.8
@@ -21,8 +24,8 @@ MARGIN = 0.8
 class Attendance:
     """A node's own connection, on which it says that it is there whatever else is under way."""
 
-    def __init__(self, address: str, node: int, lease: float) -> None:
-        self._db: Any = Database(address, idle=max(lease / 4, 1.0))
+    def __init__(self, address: str, node: int, lease: float, outage: Outage | None = None) -> None:
+        self._db: Any = Database(address, max(lease / 4, 1.0), outage)
         self._sql = queries()
         self._node = node
         self._lease = lease

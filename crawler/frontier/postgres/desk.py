@@ -145,9 +145,22 @@ class Desk(PostgresFrontier):
         return len(rows)
 
     @steadily
+    def put_back_but(self, by: Volunteer, ids: Sequence[int]) -> int:
+        """Put back what was lent to a volunteer that never heard of it: all but these. Return how many."""
+        text = "SELECT id FROM leased WHERE worker = ? AND NOT id = ANY(?)"
+        rows = self._db.execute(text, (by.worker, list(ids))).fetchall()
+        return self.give_back(by.worker, [row[0] for row in rows]) if rows else 0
+
+    @steadily
     def part_from(self, by: Volunteer) -> int:
         """Put back all that a volunteer has not fetched; what it holds stays with it for its term."""
         return self.release(by.worker)
+
+    @steadily
+    def freeze(self, origin: str, until: float) -> None:
+        """Leave an origin alone until then, or for as long as somebody else said."""
+        text = "UPDATE origin SET frozen_until = ? WHERE name = ? AND frozen_until < ?"
+        self._db.execute(text, (until, origin, until))
 
     # Segments
 

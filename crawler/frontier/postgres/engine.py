@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from hashlib import blake2b
+from inspect import getmembers, isfunction, isgeneratorfunction, unwrap
 from typing import TYPE_CHECKING, Any
 
 from crawler.errors import Locked
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from crawler.frontier.leasing import Admit
+    from crawler.frontier.postgres.outage import Outage
     from crawler.model import Commit, Covered, Fetch, Settlement
 
 #: Ids of fetches that come at once.
@@ -36,11 +38,6 @@ _BLOCK = 1000
 _SETTLED = (
     "states", "reasons", "statuses", "tries", "waits", "times", "tokens", "segments", "offsets", "response_offsets",
     "response_lengths", "ids", "buckets",
-)  # fmt: skip
-#: Verbs that are tried again where the connection was lost or two nodes were in each other's way.
-_STEADY = (
-    "open_round", "offer", "lease", "commit", "commit_recovered", "commit_reread", "take_back", "tell", "release",
-    "give_back", "reset_leases", "reap", "heartbeat", "meta_get", "meta_set", "stats", "surplus",
 )  # fmt: skip
 
 
@@ -88,6 +85,11 @@ class PostgresFrontier(PostgresReader, Engine):
     def address(self) -> str:
         """Where the database is; no secret is in it."""
         return self._db.address  # type: ignore[no-any-return]
+
+    @property
+    def outage(self) -> Outage:
+        """Whether the database answers."""
+        return self._db.outage  # type: ignore[no-any-return]
 
     # Settings
 
@@ -314,8 +316,10 @@ class PostgresFrontier(PostgresReader, Engine):
         self._db.execute(self._sql["cover_all"], {"keys": list(things), **_columns(things.values())})
 
 
-for _name in _STEADY:
-    setattr(PostgresFrontier, _name, steadily(getattr(PostgresFrontier, _name)))
+for _name, _verb in getmembers(PostgresFrontier, isfunction):
+    # A stream has a connection of its own; a payload that is not known is written once more.
+    if not _name.startswith("_") and not isgeneratorfunction(unwrap(_verb)) and _name not in {"close", "known_payload"}:
+        setattr(PostgresFrontier, _name, steadily(_verb))
 
 
 def _columns(things: Iterable[Thing]) -> dict[str, list[Any]]:

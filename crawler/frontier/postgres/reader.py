@@ -9,6 +9,7 @@ import msgspec
 
 from crawler.errors import DatabaseLost
 from crawler.frontier.postgres.connection import Database, steadily
+from crawler.frontier.postgres.outage import Outage
 from crawler.frontier.reader import FrontierReader, parted
 from crawler.model import Fetch, Note, Original
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from crawler.frontier.interface import Stats, Swept
 
 
+#: Seconds that who only reads waits for a database that is away.
+_PATIENCE = 30.0
 #: What each collection has for itself, though it shares all the rest. What is dead for one may live for the others.
 _OWN = frozenset({"serial", "workers", "orders", "deathwatch"})
 
@@ -41,7 +44,7 @@ class PostgresReader(FrontierReader):
 
     def __init__(self, address: str, node: str = "") -> None:
         self._sql = queries()
-        self._db: Any = Database(address)
+        self._db: Any = Database(address, outage=Outage(_PATIENCE))
         try:
             found = self._db.execute("SELECT to_regclass('meta')").fetchall()[0][0]
             if found is None:

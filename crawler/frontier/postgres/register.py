@@ -18,6 +18,8 @@ from crawler.frontier.postgres.reader import queries
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from crawler.frontier.postgres.outage import Outage
+
 
 class NotInvited(OutlastError):
     """That invitation is not good: it was used, has expired, or never was one."""
@@ -46,8 +48,8 @@ class Volunteer:
 class Register:
     """Invitations and volunteers of one crawl. Raises DatabaseLost where the database cannot be reached."""
 
-    def __init__(self, address: str) -> None:
-        self._db: Any = Database(address)
+    def __init__(self, address: str, outage: Outage | None = None) -> None:
+        self._db: Any = Database(address, outage=outage)
         self._sql = queries()
         try:
             self._db.prepare()

@@ -6,14 +6,17 @@ POSTGRES_BIN names the directory of another one's programs (initdb, pg_ctl), to 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 import psycopg
 
@@ -68,6 +71,45 @@ def server(host: str = "", password: str = "", **settings: str) -> Iterator[str]
             run(programs / "pg_ctl", "-D", data, "-m", "immediate", "stop")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folder(address: str) -> Path:
+    return Path(dict(parse_qsl(urlsplit(address).query))["host"])
+
+
+@contextmanager
+def frozen(address: str) -> Iterator[None]:
+    """Let a server stand still, as on a machine that is suspended."""
+    first = int((_folder(address) / "data" / "postmaster.pid").read_text().split()[0])
+    everyone = [first, *map(int, Path(f"/proc/{first}/task/{first}/children").read_text().split())]
+    for pid in everyone:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in everyone:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+@contextmanager
+def away(address: str) -> Iterator[None]:
+    """Let a server be gone, as if its machine had lost its power, and start it again."""
+    folder = _folder(address)
+    data, (program, *options) = folder / "data", shlex.split((folder / "data" / "postmaster.opts").read_text())
+    user = {"user": "nobody", "group": "nogroup"} if os.geteuid() == 0 else {}
+
+    def control(*words: str) -> None:
+        subprocess.run(
+            [Path(program).with_name("pg_ctl"), "-D", data, "-w", *words], check=True, cwd=folder,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **user,
+        )  # fmt: skip
+
+    control("-m", "immediate", "stop")
+    try:
+        yield
+    finally:
+        control("-l", str(folder / "log"), "-o", shlex.join(options), "start")
 
 
 def schema(address: str) -> str:

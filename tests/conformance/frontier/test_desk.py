@@ -231,3 +231,20 @@ def test_errands_are_told_once_and_done_anew_where_they_come_again() -> None:
         assert errands.take_on([Leased(id=11, token=4, fetch=one.fetch)]) == 1
         assert errands.stats().queued == 1
         assert errands.prefix == "n7-"
+
+
+def test_what_a_volunteer_never_heard_of_is_put_back(desk: Desk, register: Register) -> None:
+    volunteer, other = joined(register, "one"), joined(register, "two")
+    heard, lost, theirs = lend(desk, volunteer, 2), lend(desk, volunteer, 2), lend(desk, other, 1)
+    assert desk.put_back_but(volunteer, [one.id for one in heard]) == 2
+    assert desk.put_back_but(volunteer, [one.id for one in heard]) == 0
+    again = lend(desk, volunteer)
+    assert {one.id for one in lost} <= {one.id for one in again}
+    assert {one.id for one in again}.isdisjoint(one.id for one in (*heard, *theirs))
+
+
+def test_nobody_cuts_short_what_another_said_of_a_host(desk: Desk) -> None:
+    place = "https://a.example"
+    for until, then in ((50.0, 50.0), (20.0, 50.0), (70.0, 70.0)):
+        desk.freeze(place, until)
+        assert desk._db.execute("SELECT frozen_until FROM origin WHERE name = ?", (place,)).fetchone()[0] == then
