@@ -77,6 +77,8 @@ log = logging.getLogger("outlast.crew")
 LEASE_SECONDS = 600.0
 #: Seconds that a worker waits for fetches while the brake is on full.
 BRAKE = 10.0
+#: Seconds that one may take at the least until its first word: where a machine is busy, to begin takes long.
+BEGINNING = 60.0
 #: Captures that are remembered as the newest.
 NEWEST = 64
 #: Deaths of workers in a row, without a single commit between them, after which the crawl stops.
@@ -93,6 +95,8 @@ class _Worker:
     heard: float
     #: Calls of it that are not answered: it waits for us.
     asking: int = 0
+    #: It said something.
+    has_begun: bool = False
     serving: asyncio.Task[None] | None = None
     committed: bool = False
     #: It asked in vain since the last commit that found something.
@@ -167,7 +171,7 @@ class Crew:
         """Replace workers that died or hang; ``recover`` settles what a dead one had written."""
         now = time.monotonic()
         for worker in self._workers:
-            is_silent = not worker.asking and now - worker.heard > self._config.watchdog
+            is_silent = not worker.asking and now - worker.heard > self._patience(worker)
             if is_silent and worker.process.returncode is None:
                 log.error("worker %s gave no sign of life for %.0f s; ending it", worker.name, now - worker.heard)
                 worker.process.kill()
@@ -184,6 +188,10 @@ class Crew:
                 return
             await self._writer(recover, worker.name)
             await self._start(worker.slot, worker.pace)
+
+    def _patience(self, worker: _Worker) -> float:
+        watchdog = self._config.watchdog
+        return watchdog if worker.has_begun else max(watchdog, BEGINNING)
 
     async def end(self, reason: str) -> None:
         """Let all workers finish what is in flight, and wait for their end."""
@@ -333,7 +341,7 @@ class Crew:
         worker.process.kill()
 
     async def _answer(self, worker: _Worker, call: Call) -> Reply:
-        worker.heard = time.monotonic()
+        worker.heard, worker.has_begun = time.monotonic(), True
         worker.asking += 1
         try:
             return await self._answered(worker, call)
