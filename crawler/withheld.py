@@ -13,7 +13,7 @@ from __future__ import annotations
 import fcntl
 import re
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from hashlib import sha256 as _sha256
 from typing import TYPE_CHECKING, Any
@@ -60,6 +60,10 @@ class Names:
     files: tuple[str, ...] = ()
     #: Hex digests of payloads.
     sha256: tuple[str, ...] = ()
+
+    def has(self, other: Names) -> bool:
+        """Say whether all that another names is named here."""
+        return all(set(getattr(other, one.name)) <= set(getattr(self, one.name)) for one in fields(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,6 +281,16 @@ class Withheld:
             line for line in every(index)
             if self.hides(url=line.url, sha256=line.digest, segment=line.segment, offset=line.offset)
         )  # fmt: skip
+
+    def same(self, what: tuple[str, str], *, by: str, reason: str) -> Entry | None:
+        """Return the newest takedown in force that was asked for with the same words."""
+        asked = ("takedown", (what[0], _plain(what[1])), _plain(by), _plain(reason))
+        found = (one for one in reversed(self.active()) if (one.kind, one.what, one.by, one.reason) == asked)
+        return next(found, None)
+
+    def has(self, records: Iterable[tuple[str, int, str]]) -> bool:
+        """Say whether each of these records (segment, offset, id) is withheld by its place."""
+        return self._rules.records.issuperset((segment, offset) for segment, offset, _ in records)
 
     # Adding
 

@@ -117,8 +117,10 @@ def quarantine(directory: str, hashes: str, by: str, reason: str, **options: Any
     collection = Collection.open(Path(directory))
     digests = _hashes(Path(hashes))
     with Dataset(collection) as dataset:
+        entries = len(dataset.withheld.entries)
         entry, found = taking.quarantine(collection, dataset, Path(hashes).name, digests, by=by, reason=reason)
-    console.result(f"{len(digests):,} hashes are withheld from now on, as number {entry.sequence}")
+    since = "from now on" if entry.sequence > entries else "already"
+    console.result(f"{len(digests):,} hashes are withheld {since}, as number {entry.sequence}")
     _tell(found, console)
     console.summary(exit_code=0, number=entry.sequence, hashes=len(digests), captures=len(found.captures))
     return 0
@@ -152,16 +154,22 @@ def _take_down(
     if dry_run:
         dataset.update(say=console.say)
         found = taking.resolve(collection, dataset, *asked)
-        number = None
+        number, entries = None, 0
     else:
+        entries = len(dataset.withheld.entries)
         entry, found = taking.take_down(collection, dataset, *asked, by=by, reason=reason)
         number = entry.sequence
     _tell(found, console)
     told = f"{len(found.captures):,} captures in {len(found.segments):,} segments"
-    console.result(f"{told} would be withheld" if dry_run else f"{told} are withheld from now on, as number {number}")
+    if number is None:
+        console.result(f"{told} would be withheld")
+    elif number > entries:
+        console.result(f"{told} are withheld from now on, as number {number}")
+    else:
+        console.result(f"That is taken down already, as number {number}: {told} are withheld")
     return {
         "number": number, "things": list(found.things), "captures": len(found.captures),
-        "segments": list(found.segments), "dry_run": dry_run,
+        "segments": list(found.segments), "dry_run": dry_run, "is_new": (number or 0) > entries,
     }  # fmt: skip
 
 

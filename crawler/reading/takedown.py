@@ -71,14 +71,14 @@ def take_down(
     """Withhold something from now on; durable, and gone from the dataset, on return."""
     with dataset.alone():  # nothing is taken in between asking and obeying
         dataset.update()
-        found = resolve(collection, dataset, kind, value)
-        entry = dataset.withheld.add(
-            "takedown", by=by, reason=reason, what=(kind, value), names=found.names, records=found.records,
-            segments=found.segments,
-        )  # fmt: skip
-        dataset.obey()
-        dataset.update()
-    return entry, found
+        known = dataset.withheld.same((kind, value), by=by, reason=reason)
+        try:
+            found = resolve(collection, dataset, kind, value)
+        except UsageError:  # a rewrite has left nothing of it
+            if known is None:
+                raise
+            return known, Resolved(names=known.names)
+        return _withheld(dataset, (kind, value), found, by=by, reason=reason), found
 
 
 def quarantine(
@@ -88,13 +88,7 @@ def quarantine(
     with dataset.alone():
         dataset.update()
         found = _resolved(collection, dataset, Names(sha256=tuple(digests)))
-        entry = dataset.withheld.add(
-            "takedown", by=by, reason=reason, what=("hashes", name), names=found.names, records=found.records,
-            segments=found.segments,
-        )  # fmt: skip
-        dataset.obey()
-        dataset.update()
-    return entry, found
+        return _withheld(dataset, ("hashes", name), found, by=by, reason=reason), found
 
 
 def lift(dataset: Dataset, number: int, *, by: str, reason: str) -> Entry:
@@ -107,6 +101,20 @@ def lift(dataset: Dataset, number: int, *, by: str, reason: str) -> Entry:
         entry = withheld.add("lift", by=by, reason=reason, of=number, segments=tuple(sorted(segments)))
         dataset.obey()
         dataset.update()
+    return entry
+
+
+def _withheld(dataset: Dataset, what: tuple[str, str], found: Resolved, *, by: str, reason: str) -> Entry:
+    """Return the takedown in force that says all this already, else add one and obey it."""
+    withheld = dataset.withheld
+    known = withheld.same(what, by=by, reason=reason)
+    if known and known.names.has(found.names) and withheld.has(found.records):
+        return known
+    entry = withheld.add(
+        "takedown", by=by, reason=reason, what=what, names=found.names, records=found.records, segments=found.segments
+    )
+    dataset.obey()
+    dataset.update()
     return entry
 
 

@@ -286,6 +286,30 @@ def test_a_killed_rewrite_goes_on(shop: Shop, place: str) -> None:
     assert [one.kind for one in Withheld.load(collection).entries] == ["takedown", "rewrite", "rewritten"]
 
 
+@pytest.mark.parametrize("is_rewritten", [False, True])
+def test_what_is_asked_for_again_adds_nothing_to_the_trail(shop: Shop, is_rewritten: bool) -> None:
+    collection = shop.collection
+    other = {**WHY, "by": "Mr. Stork"}
+    with Dataset(collection) as dataset:
+        first, _ = takedown.take_down(collection, dataset, "post", "105306842726444723", **WHY)
+    if is_rewritten:
+        rewritten(collection)
+    with Dataset(collection) as dataset:
+        count = len(dataset.withheld.entries)
+        again, _ = takedown.take_down(collection, dataset, "post", "105306842726444723", **WHY)
+        assert (again, len(dataset.withheld.entries)) == (first, count)
+        takedown.quarantine(collection, dataset, "list", ["0" * 64], **WHY)
+        takedown.quarantine(collection, dataset, "list", ["0" * 64], **WHY)
+        takedown.quarantine(collection, dataset, "list", ["0" * 64, "1" * 64], **WHY)
+        takedown.take_down(collection, dataset, "url", "https://a.example/2", **WHY)
+        second, _ = takedown.take_down(collection, dataset, "url", "https://a.example/2", **other)
+        takedown.lift(dataset, second.sequence, **WHY)
+        third, _ = takedown.take_down(collection, dataset, "url", "https://a.example/2", **other)
+        kinds = [one.kind for one in dataset.withheld.entries[count:]]
+    assert kinds == ["takedown"] * 4 + ["lift", "takedown"], "longer lists, other people and what was lifted are new"
+    assert third.sequence == count + 6
+
+
 def test_the_trail_is_a_chain(shop: Shop) -> None:
     collection = shop.collection
     with Dataset(collection) as dataset:
