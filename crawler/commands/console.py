@@ -1,7 +1,7 @@
 """What every command shares: --json, -q/-v, --config, and how it speaks.
 
 People read standard error; with ``--json`` programs read JSON lines on standard output, the last of them the
-summary. Values come from flags, then the environment (OUTLAST_<COMMAND>_<OPTION>), then the TOML file, then defaults.
+summary. Values come from flags, then the environment (OUTLAST_<COMMAND>_<FLAG>), then the TOML file, then defaults.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from crawler.commands import settings
 from crawler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -80,25 +81,17 @@ def console_from(options: dict[str, Any]) -> Console:
 
 
 def _read_config(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+
+    settings.name_variables(ctx)
     path = Path(value) if value else _default_config()
     ctx.meta["outlast.config"] = path
     if not path.is_file() and (value is None or ctx.info_name == "add"):  # what adds to a config may begin one
         return
-    import tomllib  # noqa: PLC0415 - most have no such file
-
+    tables = ctx.meta["outlast.tables"] = settings.read(path)
     try:
-        tables = tomllib.loads(path.read_text("utf-8"))
-    except OSError as e:
-        raise UsageError(f"{path}: {e.strerror}.") from e
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+        ctx.default_map = settings.defaults(ctx, tables)
+    except UsageError as e:
         raise UsageError(f"{path}: {e}") from e
-    ctx.meta["outlast.tables"] = tables
-    mine = tables.get(ctx.info_name or "", {})
-    known = {p.name: p for p in ctx.command.params}
-    for name in mine:
-        if name.replace("-", "_") not in known:
-            raise UsageError(f"{path}: [{ctx.info_name}] has no setting {name!r}.")
-    ctx.default_map = {name.replace("-", "_"): value for name, value in mine.items()}
 
 
 def _default_config() -> Path:

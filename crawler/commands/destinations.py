@@ -70,7 +70,7 @@ def destinations() -> None:
     "--lock", type=click.Choice(["governance", "compliance"]), help="Object Lock of segments. [default: none]"
 )
 @click.option("--lock-days", type=click.IntRange(1), help="For how long.")
-@click.option("--no-quorum", "quorum", flag_value=False, default=None, help="Its copies do not count.")
+@click.option("--quorum/--no-quorum", default=None, help="Whether its copies count. [default: they do]")
 @click.option("--public", is_flag=True, default=None, help="Strangers may read there: nothing restricted goes there.")
 @click.option(
     "--bandwidth",
