@@ -115,7 +115,7 @@ def main(arguments: list[str] | None = None) -> None:
         e.show()
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
-        _say(str(Interrupted()))
+        _say("Interrupted; nothing that was saved is lost, and the same command may be run again.")
         sys.exit(Interrupted.exit_code)
     except OutlastError as e:
         _say(str(e))

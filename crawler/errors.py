@@ -13,6 +13,7 @@ OutlastError                   1
 ├── SiteUnavailable            9   the site cannot be reached, refuses or is gone
 ├── NoCollection              10
 ├── DatabaseLost              11   the fleet's database cannot be reached, or failed
+│   └── NoCrawl              11   it can, and there is no crawl in it
 ├── EngineLost                12   the engine that was to do the work cannot be reached, or failed
 └── Interrupted              130   stopped by the user, state saved
 """
@@ -103,8 +104,12 @@ class DatabaseLost(OutlastError):
     exit_code = 11
 
 
+class NoCrawl(DatabaseLost):
+    """There is no crawl in that database."""
+
+
 class EngineLost(OutlastError):
-    """The engine is gone; what it had read is kept and the same command goes on from here."""
+    """The engine is gone; nothing that was saved is lost, and the same command may be run again."""
 
     exit_code = 12
 

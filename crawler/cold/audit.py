@@ -18,7 +18,7 @@ from crawler.cold.objects import Catalogue, place_of
 from crawler.cold.proof import judged
 from crawler.cold.send import SAMPLE, next_name
 from crawler.cold.store import Archived, Denied, open_store
-from crawler.errors import OutlastError, UsageError
+from crawler.errors import CredentialsError, Damaged, OutlastError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,11 +37,20 @@ class Finding:
     what: str
     key: str
     why: str = ""
+    #: What made a destination unreadable.
+    error: OutlastError | None = None
 
     @property
     def is_damage(self) -> bool:
         """Whether a copy is lost."""
         return self.what in {"missing", "changed"}
+
+    @property
+    def exit_code(self) -> int:
+        """What an audit that found this ends with, at the least."""
+        if self.error is not None:
+            return CredentialsError.exit_code if isinstance(self.error, CredentialsError) else 3
+        return Damaged.exit_code if self.is_damage else 0
 
 
 def audit(
@@ -78,7 +87,7 @@ def audit(
             except OutlastError as e:
                 if isinstance(e, Denied):
                     copies.set_trouble(name, str(e))
-                yield Finding(destination=name, what="unreadable", key="", why=str(e))
+                yield Finding(destination=name, what="unreadable", key="", why=str(e), error=e)
             yield name
 
 

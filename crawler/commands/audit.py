@@ -44,7 +44,7 @@ def audit(
             console.result(f"  {found.what:<10} {found.key}  {found.why}".rstrip())
             console.event("finding", destination=found.destination, what=found.what, key=found.key, why=found.why)
             damaged += found.is_damage
-            code = 6 if found.is_damage else code or (3 if found.what == "unreadable" else 0)
+            code = max(code, found.exit_code)
             continue
         lost = sum(one.is_damage for one in since)
         is_read = not any(one.what == "unreadable" for one in since)

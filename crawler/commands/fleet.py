@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crawler.commands.console import common, console_from, printable, size
-from crawler.errors import UsageError
+from crawler.errors import NoCollection, NoCrawl, UsageError
 
 if TYPE_CHECKING:
     from crawler.commands.console import Console
@@ -26,7 +26,7 @@ STANDINGS = ("here", "late", "silent", "left", "revoked")
 
 @click.command(
     epilog="\b\nExit status\n  0  shown\n  2  usage, or the collection is of no fleet\n"
-    "  10  there is no such directory\n  11  the database cannot be reached"
+    "  10  there is no such directory, or no crawl in that database\n  11  the database cannot be reached"
 )
 @click.argument("where", metavar="DIR|postgresql://…")
 @click.option(
@@ -54,7 +54,10 @@ def _opened(where: str) -> PostgresReader:
         with_database()
         from crawler.frontier.postgres.reader import PostgresReader  # noqa: PLC0415 - only fleets have psycopg
 
-        return PostgresReader(where)
+        try:
+            return PostgresReader(where)
+        except NoCrawl as e:
+            raise NoCollection(f"{e} Where it has a schema of its own, the address ends with ?schema=NAME.") from e
     from crawler.collection import Collection  # noqa: PLC0415
 
     marker = Collection.open(Path(where)).marker

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import socket
 from typing import TYPE_CHECKING
 
 from crawler.errors import DatabaseLost, UsageError
@@ -34,7 +33,7 @@ def to_write(collection: Collection) -> Engine:
     with_database()
     from crawler.frontier.postgres.engine import PostgresFrontier  # noqa: PLC0415 - only fleets have psycopg
 
-    return PostgresFrontier(marker.frontier, marker.id, socket.gethostname())
+    return PostgresFrontier(marker.frontier, marker.id)
 
 
 def to_read(collection: Collection) -> FrontierReader:

@@ -119,6 +119,7 @@ def a_new_round_of_the_whole_fleet(machine: Machine) -> None:
 def who_brought_what_is_shown(machine: Machine) -> None:
     machine.asks("UPDATE node SET machine = E'\\x1b[2J<b>one', expires = 1, label = ''")
     machine.asks("INSERT INTO node (name, label, kind, seen, expires) VALUES ('v', 'anna', 'volunteer', 9e9, 9e9)")
+    assert archive("fleet", machine.address + "_none").code == 10
     said = archive("fleet", machine.address, "--over", 0)
     assert (said.code, "\x1b" in said.out) == (0, False), said.err
     assert "1 here, 1 silent" in said.out

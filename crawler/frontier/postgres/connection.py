@@ -66,13 +66,13 @@ def checked(address: str) -> str:
         parts = urlsplit(address)
         if parts.password is not None or "password" in dict(parse_qsl(parts.query)):
             raise UsageError(
-                "--frontier: a password in an address can be read by everyone on this machine; "
+                "A password in the address of a database can be read by everyone on this machine; "
                 "put it into PGPASSWORD or ~/.pgpass, and leave it out there."
             )
         if parts.scheme not in SCHEMES or not parts.path.strip("/"):
-            raise UsageError("--frontier wants postgresql://user@host/database.")
+            raise UsageError(f"{address!r} is no address of a fleet's database: postgresql://user@host/database.")
     except ValueError as e:
-        raise UsageError(f"--frontier: {e}") from e
+        raise UsageError(f"The address of the database cannot be read: {e}.") from e
     return address
 
 
@@ -82,9 +82,9 @@ def _told_apart(address: str) -> tuple[str, str, float]:
     options = dict(parse_qsl(parts.query))
     schema, patience = options.pop("schema", "outlast"), options.pop("patience", f"{PATIENCE:.0f}")
     if not re.fullmatch(r"[a-z_][a-z0-9_]{0,40}", schema):
-        raise UsageError(f"--frontier: schema={schema!r} is no name (a-z, 0-9 and _).")
+        raise UsageError(f"schema={schema!r} is no name of a schema (a-z, 0-9 and _).")
     if not re.fullmatch(r"[1-9][0-9]{0,5}", patience):
-        raise UsageError(f"--frontier: patience={patience!r} is no number of seconds.")
+        raise UsageError(f"patience={patience!r} is no number of seconds.")
     return urlunsplit(parts._replace(query=urlencode(options))), schema, float(patience)
 
 

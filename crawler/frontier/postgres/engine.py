@@ -13,6 +13,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from hashlib import blake2b
 from inspect import getmembers, isfunction, isgeneratorfunction, unwrap
+from socket import gethostname
 from typing import TYPE_CHECKING, Any
 
 from crawler.errors import Locked
@@ -48,12 +49,12 @@ class PostgresFrontier(PostgresReader, Engine):
     newer Outlast made it.
     """
 
-    def __init__(self, address: str, node: str, machine: str = "") -> None:
+    def __init__(self, address: str, node: str) -> None:
         self._sql = queries()
         self._db: Any = Database(address)
         try:
             self._db.prepare()
-            self.node = self._join(node, machine)
+            self.node = self._join(node)
             for key, value in (("round", "1"), ("format", str(FORMAT))):
                 self._db.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO NOTHING", (key, value))
             self._check_format()
@@ -64,9 +65,9 @@ class PostgresFrontier(PostgresReader, Engine):
         self.prefix = f"n{self.node}-"
         self._start()
 
-    def _join(self, name: str, machine: str) -> int:
+    def _join(self, name: str) -> int:
         self._db.execute("INSERT INTO node (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
-        self._db.execute("UPDATE node SET machine = ? WHERE name = ?", (machine, name))
+        self._db.execute("UPDATE node SET machine = ? WHERE name = ?", (gethostname(), name))
         number: int = self._db.execute("SELECT id FROM node WHERE name = ?", (name,)).fetchone()[0]
         self._lock(number)
         self._db.connected = lambda: self._lock(number)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from crawler.errors import DatabaseLost
+from crawler.errors import DatabaseLost, NoCrawl
 from crawler.frontier.postgres.connection import Database, steadily
 from crawler.frontier.postgres.outage import Outage
 from crawler.frontier.reader import FrontierReader, parted
@@ -39,7 +39,7 @@ def queries() -> dict[str, str]:
 class PostgresReader(FrontierReader):
     """A frontier in PostgreSQL, opened to be read by one ``node`` (the id of its collection).
 
-    Raises DatabaseLost where there is none.
+    Raises DatabaseLost where it cannot be reached, NoCrawl where nobody crawls with it.
     """
 
     def __init__(self, address: str, node: str = "") -> None:
@@ -48,7 +48,7 @@ class PostgresReader(FrontierReader):
         try:
             found = self._db.execute("SELECT to_regclass('meta')").fetchall()[0][0]
             if found is None:
-                raise DatabaseLost("There is no crawl in that database.")  # noqa: TRY301
+                raise NoCrawl  # noqa: TRY301
             row = self._db.execute("SELECT id FROM node WHERE name = ?", (node,)).fetchone()
         except BaseException:
             self._db.close()

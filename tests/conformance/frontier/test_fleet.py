@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from socket import gethostname
 
 import pytest
 
@@ -74,6 +75,7 @@ def test_who_brought_what_is_told(nodes: tuple[PostgresFrontier, PostgresFrontie
     attendance.leave()
     figures = [(one.kind, one.captures, one.bytes, one.leased, one.held, one.is_present) for one in told_of]
     assert figures == [("machine", 1, 70, 1, 0, False), ("machine", 0, 0, 3, 0, True)]
+    assert {one.name for one in told_of} == {gethostname()}
 
 
 def test_who_was_silent_settles_nothing_and_what_it_wrote_is_told(
