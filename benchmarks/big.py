@@ -214,7 +214,8 @@ class Watch:
             if not cmdline:  # it has ended
                 return
             seen = self.processes.setdefault(pid, Process())
-            seen.name = _name(cmdline)  # between fork and exec it had its parent's
+            told = Path(f"/proc/{pid}/comm").read_bytes()
+            seen.name = _name(told if told.startswith(b"crawler.") else cmdline)  # until exec it had its parent's
             seen.rss = max(seen.rss, _of(Path(f"/proc/{pid}/status"), "VmHWM:"))
             ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
             seen.cpu = sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
@@ -231,6 +232,7 @@ def _tree(pid: int) -> Iterator[int]:
 def _name(cmdline: bytes) -> str:
     for part, name in (
         (b"crawler.worker", "worker"),
+        (b"crawler.nursery", "nursery"),
         (b"resource_tracker", "tracker"),
         (b"multiprocessing", "sealer"),
         (b"cli", "supervisor"),

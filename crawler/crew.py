@@ -10,13 +10,11 @@ import asyncio
 import logging
 import os
 import socket
-import sys
 import time
 import zlib
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -69,6 +67,7 @@ if TYPE_CHECKING:
     from crawler.frontier.present import Present
     from crawler.frontier.thread import WriterThread
     from crawler.model import Commit, Location, Seed, SegmentClass
+    from crawler.nursery import Child, Nursery
     from crawler.vigil import Vigil
 
 log = logging.getLogger("outlast.crew")
@@ -90,7 +89,7 @@ class _Worker:
     name: str
     #: Which part of the permits is its own.
     slot: int
-    process: asyncio.subprocess.Process
+    process: Child
     wire: Wire
     heard: float
     #: Calls of it that are not answered: it waits for us.
@@ -123,6 +122,7 @@ class Crew:
         *,
         closed: Callable[[str], None],
         stop: Callable[[OutlastError], None],
+        nursery: Nursery,
     ) -> None:
         self._collection = collection
         self._frontier = frontier
@@ -134,6 +134,7 @@ class Crew:
         self._vigil = vigil
         self._closed = closed
         self._stop = stop
+        self._nursery = nursery
         self._size = config.workers or os.cpu_count() or 1
         self.limit(config.rate, config.concurrency, config.delay)
         self._advised = get(platform).rates
@@ -296,10 +297,7 @@ class Crew:
         ours, theirs = socket.socketpair()
         number = int(await self._writer(self._frontier.meta_get, "workers") or 0) + 1
         await self._writer(self._frontier.meta_set, "workers", str(number))
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "crawler.worker", str(theirs.fileno()), pass_fds=[theirs.fileno()],
-            stdin=asyncio.subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": module_path()},
-        )  # fmt: skip
+        process = await self._nursery.start(theirs)
         theirs.close()
         wire = await Wire.over(ours)
         worker = _Worker(f"{self._frontier.prefix}w{number}", slot, process, wire, time.monotonic(), pace=pace)
@@ -458,15 +456,3 @@ class Crew:
                 worker.idle = False
                 with suppress(ConnectionError):
                     worker.wire.push(Frame(0, reply=Look()))
-
-
-def module_path() -> str:
-    """Return where children look for modules first: the checkout's root when Outlast runs from one, as ``-P`` keeps it
-    off their path; then what the user names, plug-ins among it.
-    """
-    root = Path(__file__).parent.parent
-    places = [
-        str(root) if (root / "pyproject.toml").is_file() else "",
-        *os.environ.get("PYTHONPATH", "").split(os.pathsep),
-    ]
-    return os.pathsep.join(place for place in places if place)

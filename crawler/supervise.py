@@ -27,6 +27,7 @@ from crawler.frontier import checkpoint
 from crawler.frontier.engines import is_volunteer
 from crawler.frontier.thread import WriterThread
 from crawler.model import SegmentClass
+from crawler.nursery import Nursery
 from crawler.planning import Planning
 from crawler.recover import recover, take_in
 from crawler.reparse import reparse
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("outlast.supervise")
 
+#: The module that a worker runs.
+WORKER = "crawler.worker"
 #: Second looks are brought forward when nothing else is left to do, but not sooner than this after the first.
 SOONEST_SECOND_LOOK = 1.0
 #: Nothing waits longer than this: what does was queued by a clock that was wrong.
@@ -118,6 +121,7 @@ class Supervisor:
         say: Callable[[str], None] = lambda line: None,
         tell: Callable[[dict[str, str]], None] = lambda event: None,
         volunteer: Volunteer | None = None,
+        nursery: Nursery | None = None,
     ) -> None:
         self.collection = collection
         self.frontier = frontier
@@ -139,7 +143,7 @@ class Supervisor:
         self.admission.watched = self._vigil.sift
         self._crew = self.crew = Crew(
             collection, frontier, self._call, self.admission, config, seed, spider.name, self._vigil,
-            closed=self._sealing.add, stop=self.stop,
+            closed=self._sealing.add, stop=self.stop, nursery=nursery or Nursery(WORKER),
         )  # fmt: skip
         self._volunteer = volunteer
         self._fleet: Fleet | Volunteer | None = volunteer or self._of_fleet(say)

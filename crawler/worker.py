@@ -1,7 +1,7 @@
 """One worker: a Scrapy process over leases from the supervisor. The one place where things are wired.
 
-Started as ``python -P -m crawler.worker FD`` with one end of a socket pair. It ends when the supervisor says stop,
-or at once when that socket closes: what it had not committed, recovery finds in its segments.
+Started by a nursery, or as ``python -P -m crawler.worker FD``, with one end of a socket pair. It ends when the
+supervisor says stop, or at once when that socket closes: what it had not committed, recovery finds in its segments.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import uvloop
 from scrapy.crawler import AsyncCrawlerRunner, Crawler
@@ -372,13 +372,18 @@ async def _main(fd: int) -> int:
     return worker.error.exit_code if worker.error else 0
 
 
-if __name__ == "__main__":
+def run(fd: int) -> NoReturn:
+    """Work for the supervisor at the other end of a socket, and end the process."""
     # What is imported stays; little of what a capture makes is a cycle.
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        code = runner.run(_main(int(sys.argv[1])))
+        code = runner.run(_main(fd))
         logging.shutdown()
         # All that matters is durable; what is still in flight must not hold up the end.
         os._exit(code)
+
+
+if __name__ == "__main__":
+    run(int(sys.argv[1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -333,10 +334,13 @@ def crawl(
     """Save a whole site: recognise the platform at DOMAIN (a host, host:port or URL), walk its public posts and
     media, and record every exchange into WARC files. Run the same command again and it goes on where it stopped.
     """
+    gc.disable()  # what is imported stays: to look for garbage in it takes a seventh of the time
     from crawler.commands.running import Order, carry_out  # noqa: PLC0415 - heavy, and not for --help
     from crawler.template import Template  # noqa: PLC0415
     from crawler.url import origin  # noqa: PLC0415
 
+    gc.freeze()
+    gc.enable()
     console = console_from(options)
     urls = _listed(listing, console)
     swept = [Template.of(text) for text in templates]

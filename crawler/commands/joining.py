@@ -18,7 +18,8 @@ from crawler.errors import Interrupted, UsageError
 from crawler.evidence import keys
 from crawler.frontier.engines import is_volunteer, to_write
 from crawler.model import Seed
-from crawler.supervise import Report, Supervisor
+from crawler.nursery import Nursery, nursery
+from crawler.supervise import WORKER, Report, Supervisor
 from crawler.volunteers import badge as badges
 from crawler.volunteers import token as tokens
 from crawler.volunteers import wire
@@ -39,6 +40,11 @@ _THEIRS = ("contact", "operator", "purpose", "user_agent", "robots")
 
 def carry_out(text: str, root: Path, config: Config, console: Console) -> int:
     """Join where this directory has not, and crawl along; return the exit code."""
+    with nursery(WORKER) as workers:
+        return _carry_out(text, root, config, console, workers)
+
+
+def _carry_out(text: str, root: Path, config: Config, console: Console, workers: Nursery) -> int:
     badge, config = _joined(text, root, config, console)
     collection = Collection.open(root)
     with (
@@ -50,7 +56,7 @@ def carry_out(text: str, root: Path, config: Config, console: Console) -> int:
         errands = cast("ErrandFrontier", frontier)
         config = _remembered(errands, config)
         liaison = Liaison(collection, errands, badge, client, config, say=console.say)
-        report = _run(collection, errands, config, liaison, console)
+        report = _run(collection, errands, config, liaison, console, workers)
     return _tell(report, liaison, console)
 
 
@@ -109,14 +115,16 @@ def _remembered(frontier: ErrandFrontier, config: Config) -> Config:
 
 
 def _run(
-    collection: Collection, frontier: ErrandFrontier, config: Config, liaison: Liaison, console: Console
+    collection: Collection, frontier: ErrandFrontier, config: Config, liaison: Liaison, console: Console,
+    workers: Nursery,
 ) -> Report:  # fmt: skip
     marker = collection.marker
     seed = Seed(url=marker.seed, since=marker.since, until=marker.until, options=marker.options)
     view = Progress(console, None)
     supervisor = Supervisor(
-        collection, frontier, config, seed, get(marker.platform), progress=view.show, say=console.say, volunteer=liaison
-    )
+        collection, frontier, config, seed, get(marker.platform), progress=view.show, say=console.say,
+        volunteer=liaison, nursery=workers,
+    )  # fmt: skip
     try:
         return asyncio.run(_until_stopped(supervisor, console))
     finally:

@@ -16,8 +16,8 @@ import click
 from crawler.cold.quorum import check_enough
 from crawler.commands.console import Console, size
 from crawler.commands.destinations import named
-from crawler.crew import module_path
 from crawler.errors import UsageError
+from crawler.nursery import module_path
 
 if TYPE_CHECKING:
     from crawler.collection import Collection

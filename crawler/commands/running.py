@@ -30,13 +30,14 @@ from crawler.coverage import coverage_facts
 from crawler.errors import Interrupted, SiteUnavailable, UsageError
 from crawler.frontier.engines import to_read, to_write, with_database
 from crawler.model import Seed
+from crawler.nursery import Nursery, nursery
 from crawler.plan.words import goal_lines
 from crawler.planning import goal_of
 from crawler.probe import Site, probe
 from crawler.provenance import user_agent
 from crawler.recover import take_in
 from crawler.scope import Scope
-from crawler.supervise import Report, Supervisor
+from crawler.supervise import WORKER, Report, Supervisor
 from crawler.template import Template
 from crawler.url import canonical, host_of
 from spiders.registry import adopt, get
@@ -90,11 +91,14 @@ def carry_out(order: Order, console: Console) -> int:
     Scope(
         hosts=frozenset(), include=config.include, exclude=config.exclude
     )  # a bad pattern is said before anything is asked
-    with listen(order.dashboard) if order.dashboard is not None else nullcontext() as listener:
-        return _carry_out(order, config, console, listener)
+    with (
+        nursery(WORKER) as workers,
+        listen(order.dashboard) if order.dashboard is not None else nullcontext() as listener,
+    ):
+        return _carry_out(order, config, console, listener, workers)
 
 
-def _carry_out(order: Order, config: Config, console: Console, listener: socket | None) -> int:
+def _carry_out(order: Order, config: Config, console: Console, listener: socket | None, workers: Nursery) -> int:
     root = Path(order.into) if order.into else default_root(order.seed)
     collection, site = _open(root, order, config, console)
     with collection.lock():
@@ -107,7 +111,7 @@ def _carry_out(order: Order, config: Config, console: Console, listener: socket 
         _tell_goal(config, console)
         beside = pushing.Pushing(collection, config, console) if config.push_to else None
         try:
-            report = _run(order, collection, frontier, config, site, console, beside, listener)
+            report = _run(order, collection, frontier, config, site, console, beside, listener, workers)
         except BaseException:
             if beside:
                 beside.stop()
@@ -156,7 +160,7 @@ def _adopt(order: Order, collection: Collection, console: Console) -> None:
 
 def _run(
     order: Order, collection: Collection, frontier: Engine, config: Config, site: Site | None,
-    console: Console, beside: pushing.Pushing | None, listener: socket | None,
+    console: Console, beside: pushing.Pushing | None, listener: socket | None, workers: Nursery,
 ) -> Report:  # fmt: skip
     collection.add_templates(order.templates)
     marker = collection.marker
@@ -167,7 +171,7 @@ def _run(
     supervisor = Supervisor(
         collection, frontier, config, seed, get(marker.platform, collection.spider_file), reparse=order.reparse,
         progress=view.show, say=console.say,
-        tell=lambda event: _announce(event, console),
+        tell=lambda event: _announce(event, console), nursery=workers,
     )  # fmt: skip
     if site is not None:
         site.record(collection, frontier, config)

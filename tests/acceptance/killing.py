@@ -52,11 +52,18 @@ def baseline(replica: Any, directory: Path) -> dict[tuple[str, str], tuple[str, 
 
 
 def children(pid: int) -> list[int]:
-    """Return the worker processes of a supervisor."""
+    """Return the worker processes of a supervisor, and of its nursery."""
     listed = subprocess.run(
-        ["ps", "-o", "pid=,args=", "--ppid", str(pid)], capture_output=True, text=True, check=False
+        ["ps", "-o", "pid=,comm=,args=", "--ppid", str(pid)], capture_output=True, text=True, check=False
     ).stdout
-    return [int(line.split()[0]) for line in listed.splitlines() if "crawler.worker" in line]
+    found = []
+    for line in listed.splitlines():
+        child = int(line.split()[0])
+        if "crawler.nursery" in line:
+            found += children(child)
+        elif "crawler.worker" in line:
+            found.append(child)
+    return found
 
 
 def _kill(running: subprocess.Popen[bytes], who: str) -> None:

@@ -20,6 +20,7 @@ from crawler.deaths import events, struck
 from crawler.replicas.faults import AGONY
 from crawler.replicas.run import Running, running
 from crawler.warc.lookup import every
+from tests.acceptance.killing import children
 from tests.acceptance.support import Ran, archive, command, environment, namespace, segments, settled, to_replica
 
 POSTS = 40
@@ -277,10 +278,9 @@ def named(folder: Path, *options: object) -> Iterator[tuple[Dying, Names]]:
 
 def end_worker(crawl: int) -> None:
     """Kill the worker: the next one has no name in memory, and no connection."""
-    for child in Path(f"/proc/{crawl}/task/{crawl}/children").read_text().split():
-        if b"crawler.worker" in Path(f"/proc/{child}/cmdline").read_bytes():
-            with suppress(ProcessLookupError):
-                os.kill(int(child), signal.SIGKILL)
+    for worker in children(crawl):
+        with suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
 
 
 @slowly
