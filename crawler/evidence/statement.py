@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 #: What is signed of a token begins so, and no statement does.
 _TOKEN = b"outlast-timestamp/1\n"
 Count = Annotated[int, msgspec.Meta(ge=0)]
+#: Hex has one spelling here, so that no byte of a file can change and say the same.
+Signature = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{128}\Z")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +93,7 @@ class Stamp:
     """A time-stamp: an authority's response in base64, and the signature over it."""
 
     token: str
-    signature: str
+    signature: Signature
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +101,8 @@ class Statement:
     """The file: what is stated, and by whom."""
 
     statement: Facts
-    public_key: str
-    signature: str
+    public_key: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+    signature: Signature
     timestamp: Stamp | None = None
 
     @property
@@ -135,7 +137,9 @@ def opened(data: bytes) -> Statement:
         raise Damaged(f"it is no statement: {e}") from e
     if not held:
         raise Damaged("its signature does not hold")
-    if found.data != data:
+    # Of base64's last character some bits say nothing.
+    is_spelled = found.timestamp is None or base64.b64encode(found.token).decode() == found.timestamp.token
+    if found.data != data or not is_spelled:
         raise Damaged("it is not spelled as it was signed")
     if any(PurePosixPath(one.path).is_absolute() or ".." in one.path.split("/") for one in found.statement.files):
         raise Damaged("it names files outside the collection")

@@ -17,6 +17,7 @@ import pytest
 
 from crawler.collection import Collection
 from crawler.evidence import check, proof
+from crawler.evidence.canonical import canonical
 from crawler.replicas.run import running
 from tests.acceptance.signing import Signed, flip_and_look, made, rules
 from tests.acceptance.support import archive
@@ -50,8 +51,9 @@ def test_every_byte_of_a_statement_counts(signed: Signed, tmp_path: Path) -> Non
     collection, whole = Collection.open(signed.root), path.read_bytes()
     moved = Collection(tmp_path, collection.marker)
     moved.evidence.mkdir()
-    for at in range(0, len(whole), 7):
-        changed = whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
+    for at in range(len(whole)):
+        # Of every second byte the bit that makes letters big.
+        changed = whole[:at] + bytes([whole[at] ^ (1 if at % 2 else 32)]) + whole[at + 1 :]
         (moved.evidence / path.name).write_bytes(changed)
         assert "S001-statement" in {one.rule for one in check.findings(moved, [], [])}, at
 
@@ -122,8 +124,16 @@ def test_one_record_is_proved_with_nothing_else_at_hand(signed: Signed, tmp_path
     for number, what in enumerate([f"{facts['filename']}:{facts['offset']}", identity[1].decode()]):
         assert archive("prove", signed.root, what, "-o", tmp_path / f"{number}").code == 0
         assert (tmp_path / f"{number}").read_bytes() == out.read_bytes()
-    chance = random.Random(7)
     forged = tmp_path / "forged.zip"
+    shape = json.loads(told)
+    for place in ("record", "segment"):
+        true = shape[place]["size"]
+        for size in {*range(1, true + 4)} - {true}:
+            with zipfile.ZipFile(forged, "w") as bundle:
+                bundle.writestr("proof.json", canonical({**shape, place: {**shape[place], "size": size}}))
+                bundle.writestr("record.warc.gz", record)
+            assert "error" in {one.severity for one in proof.findings(forged, [], [])}, (place, size)
+    chance = random.Random(7)
     for changed in range(150):
         parts = [told, record]
         which = changed % 2
