@@ -55,10 +55,12 @@ class Outcome:
         )
 
 
-def outcome(seed: int, things: int, knows_all: bool) -> Outcome:
+def outcome(seed: int, things: int, knows_all: bool, tells: bool = True) -> Outcome:
     """Return what became of one world."""
     plans: list[Plan] = []
-    came = Run(scenario(seed, things=things), plans=True).run(halfway=plans.append)
+    planned = scenario(seed, things=things)
+    planned.tells = tells
+    came = Run(planned, plans=True).run(halfway=plans.append)
     fifo = Run(scenario(seed, things=things), plans=False).run()
     world = scenario(seed, things=things)
     bound, told = far_seeing(world), plans[0].forecast
@@ -97,6 +99,7 @@ def main() -> int:
     parser.add_argument("--things", type=int, default=8_000)
     parser.add_argument("--at-once", type=int, default=1, help="worlds, a process each")
     parser.add_argument("--all-knowing", action="store_true", help="the bound that nobody can reach, too: slow")
+    parser.add_argument("--silent", action="store_true", help="no signed URL says when it stops working")
     parser.add_argument("--misses", action="store_true", help="print worlds only where something is missed")
     options = parser.parse_args()
     print("seed  layout          time  dies                of what can be   of all  forecast at half time")
@@ -104,7 +107,9 @@ def main() -> int:
     found: list[Outcome] = []
     with ProcessPoolExecutor(options.at_once) as pool:
         seeds = range(options.first, options.first + options.seeds)
-        for one in pool.map(partial(outcome, things=options.things, knows_all=options.all_knowing), seeds):
+        for one in pool.map(
+            partial(outcome, things=options.things, knows_all=options.all_knowing, tells=not options.silent), seeds
+        ):
             found.append(one)
             if one.misses or not options.misses:
                 print(one, flush=True)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from crawler.frontier.interface import Bucket
 from crawler.model import Lane, SegmentClass
+from crawler.plan.expiry import until
 from crawler.plan.planner import Goal, Plan, Planner
-from crawler.plan.value import EXPIRING, Window, worth
+from crawler.plan.value import Window, worth
 from crawler.planning import ENOUGH_LOOKS, LATER, SOON
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ FACES = Lane(name="extras", order=90, segment_class=SegmentClass.IMAGES)
 LANES = {lane.name: lane for lane in (LISTINGS, POSTS, IMAGES, ORIGINALS, FACES)}
 WINDOW = Window.of("2021-01-06/2021-01-07")
 NEWEST = date(2021, 1, 10)
+#: When a run begins, in seconds since the epoch.
+BEGIN = 1610236800.0
 #: Requests that a host answers at once; seconds of a step.
 AT_ONCE, STEP = 16, 1.0
 
@@ -45,13 +48,11 @@ class Thing:
     left: float = 0.0
     is_late: bool = False
     worth: float = 0.0
+    #: Value class: it says when its URL stops working.
+    value: int = 0
 
     def __post_init__(self) -> None:
-        self.worth = worth(self.lane, self.value, in_window=WINDOW.has(self.day))
-
-    @property
-    def value(self) -> int:
-        return EXPIRING if self.expires else 0
+        self.worth = worth(self.lane, 0, in_window=WINDOW.has(self.day))
 
 
 @dataclass(slots=True)
@@ -65,6 +66,8 @@ class Scenario:
     seconds: float
     #: host → (when, what is left of its pace from then on).
     deaths: dict[str, tuple[float, float]] = field(default_factory=dict)
+    #: Whether signed URLs say when they stop working.
+    tells: bool = True
 
     def rate(self, host: str, now: float) -> float:
         when, part = self.deaths.get(host, (float("inf"), 1.0))
@@ -138,7 +141,9 @@ class Run:
         self.world = world
         self.now = 0.0
         self.value = 0.0
-        self.planner = Planner(LANES.values(), Goal(deadline=world.seconds, windows=(WINDOW,))) if plans else None
+        self.planner = (
+            Planner(LANES.values(), Goal(deadline=BEGIN + world.seconds, windows=(WINDOW,))) if plans else None
+        )
         self._queues: dict[tuple[str, str, str, int], deque[Thing]] = defaultdict(deque)
         self._counts: dict[tuple[str, str, str, int], Counter[str]] = defaultdict(Counter)
         self._ids: dict[tuple[str, str, str, int], int] = {}
@@ -155,7 +160,7 @@ class Run:
         looks, due, is_told = 0, 0.0, False
         while self.now < self.world.seconds:
             if self.planner and self.now >= due:
-                plan = self.planner.look(self.now, self._buckets(), self._led)
+                plan = self.planner.look(BEGIN + self.now, self._buckets(), self._led)
                 looks += 1
                 self._last = Counter()
                 for key, number in self._ids.items():
@@ -229,6 +234,9 @@ class Run:
 
     def _find(self, one: Thing) -> None:
         one.found = self.now + len(self._ids) * 1e-9
+        if one.expires:
+            now = BEGIN + self.now
+            one.value = until(0, now + one.expires if self.world.tells else None, now)
         self._ids.setdefault(_key(one), len(self._ids))
         self._queues[_key(one)].append(one)
         self._counts[_key(one)]["queued"] += 1

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from crawler import clock
 from crawler.frontier.interface import Refusal
 from crawler.model import Covered, Fetch, Gate, Settlement, Standing
 from crawler.plan.value import dated, marked
@@ -65,7 +66,8 @@ class Admission:
 
     def admitted(self, fetches: Iterable[Fetch]) -> Iterator[Fetch]:
         """Yield the fetches that belong."""
-        return (marked(f) for f in fetches if not self._scope.refuses(f))
+        now = clock.now()
+        return (marked(f, now) for f in fetches if not self._scope.refuses(f))
 
     def sift(self, settlement: Settlement) -> Settlement:
         """Return a settlement without the outlinks that do not belong; what the platform has of them is counted."""
@@ -73,12 +75,13 @@ class Admission:
         if self._dates_pages:
             settlement = dated(settlement)
         kept: list[Fetch] = []
+        now = clock.now()
         refused: list[Covered] = []
         gate = settlement.gate
         for fetch in settlement.outlinks:
             reason = self._scope.refuses(fetch)
             if not reason:
-                kept.append(marked(fetch))
+                kept.append(marked(fetch, now))
             elif fetch.lane == "robots" and fetch.hops and fetch.cursor:
                 # A redirect that leads nowhere: there are no rules (RFC 9309 section 2.3.1.2).
                 gate = Gate(origin=fetch.cursor["origin"])

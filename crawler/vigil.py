@@ -19,7 +19,7 @@ from crawler.deathwatch.signs import OF_HOST, Part, Sign, key_of, shows
 from crawler.deathwatch.watch import LATEST, Control, Watch, bare
 from crawler.model import PROBE_LANE, Fetch, Leased, Note, Seen, Settlement, State
 from crawler.obituary import META, Obituary, from_text, to_text
-from crawler.plan.value import is_expiring, marked
+from crawler.plan.expiry import is_signed
 from crawler.url import origin
 
 if TYPE_CHECKING:
@@ -306,7 +306,7 @@ class Vigil:
 
     def _fetch_of(self, told: Settlement) -> Fetch | None:
         """Return the work behind a settlement; nothing where its URL is signed, and stops working by itself."""
-        if told.seen is None or is_expiring(marked(Fetch(url=told.seen.url, lane=told.seen.lane)).value):
+        if told.seen is None or is_signed(told.seen.url):
             return None
         return self._frontier.fetch_of(told)
 

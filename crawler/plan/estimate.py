@@ -30,6 +30,8 @@ SLOWED = 0.6
 #: Bytes of a thing before any was seen, by class of segment, and how many seen ones that guess weighs as much as.
 _GUESS = {SegmentClass.TEXT: 30e3, SegmentClass.IMAGES: 200e3, SegmentClass.ORIGINALS: 20e6}
 _WEIGHT = 3
+#: How many times as large, or as small, things may be of which none was seen.
+UNSURE = 10.0
 #: Generations of what things lead to that are followed.
 _GENERATIONS = 400
 
@@ -152,6 +154,10 @@ class Learned:
             else size / things
         )
 
+    def is_guess(self, lane: Lane) -> bool:
+        """Say whether the size of a lane's things is a guess: next to none was seen."""
+        return self._sizes.get(lane.name, (0, 0))[0] < _WEIGHT
+
     def _count(self, buckets: Iterable[Bucket]) -> dict[str, _Count]:
         by_origin: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
         lanes: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
@@ -212,6 +218,8 @@ class Expected:
     yields: dict[tuple[str, str], float]
     #: Lane → which part of what pages of listings lead to is of the window, or on its way there.
     parts: dict[str, float]
+    #: More is found than is fetched: of what there is nobody knows more than that it is at least this.
+    is_growing: bool = False
 
 
 def expected(
@@ -227,31 +235,81 @@ def expected(
     over. ``share`` is the part of its things that the platform's own counters call known, where it has any: then they
     say how much is to come.
     """
-    yields = _yields(known, led)
-    more = _found(known, yields, leading, lambda lane: part(lane, 0.0) if lane in leading else 1.0)
+    lanes = _lanes(known)
+    yields = _yields(lanes, led)
+    ending, is_growing = _ending(yields, lanes)
+    more = _found(known, ending, leading, lambda lane: part(lane, 0.0) if lane in leading else 1.0)
     parts = {lane: part(lane, more.get((lane, True), 0.0)) for _, lane in yields}
-    found = _found(known, yields, leading, parts.__getitem__)
-    high = _found(known, yields, leading, lambda lane: max(parts[lane], most(lane)))
+    found = _found(known, ending, leading, parts.__getitem__)
+    high = _found(known, ending, leading, lambda lane: max(parts[lane], most(lane)))
     scale, wide = 1.0, 3.0
     if share is not None and 0 < share <= 1:
         told = sum(sum(both) for both in known.values()) * (1 / share - 1)
         scale, wide = told / sum(found.values()) if sum(found.values()) else 1.0, 1.3
     return Expected(
-        {key: More(n * scale, max(n, high.get(key, 0.0)) * scale * wide + 2) for key, n in found.items()}, yields, parts
-    )
+        {key: More(n * scale, max(n, high.get(key, 0.0)) * scale * wide + 2) for key, n in found.items()},
+        yields, parts, is_growing and share is None,
+    )  # fmt: skip
 
 
-def _yields(known: Mapping[Class, tuple[int, int]], led: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], float]:
-    """Return how many new things of a lane one of another leads to, as (lane, lane) → number."""
-    lanes: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
+def _lanes(known: Mapping[Class, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+    """Return how many of a lane wait, and are settled."""
+    lanes: defaultdict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
     for (lane, _), (waiting, settled) in known.items():
-        lanes[lane][0] += waiting
-        lanes[lane][1] += settled
+        lanes[lane] = (lanes[lane][0] + waiting, lanes[lane][1] + settled)
+    return dict(lanes)
+
+
+def _yields(lanes: Mapping[str, tuple[int, int]], led: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], float]:
+    """Return how many new things of a lane one of another leads to, as (lane, lane) → number."""
     return {
         (lane, child): _yield(n, *lanes[lane], is_chain=lane == child)
         for (lane, child), n in led.items()
         if lane in lanes and n
     }
+
+
+def _ending(
+    yields: Mapping[tuple[str, str], float], lanes: Mapping[str, tuple[int, int]]
+) -> tuple[dict[tuple[str, str], float], bool]:
+    """Return the yields as far as they go on, and whether more waits than is settled: lanes that lead to each other
+    (accounts to posts, posts to accounts) find for each of their things that waits as many as were found for each that
+    is settled; then all is known.
+    """
+    found, is_growing = dict(yields), False
+    for ring in _rings(yields):
+        inner = {pair: n for pair, n in yields.items() if ring.issuperset(pair)}
+        waiting, settled = (sum(lanes.get(lane, (0, 0))[which] for lane in ring) for which in (0, 1))
+        most = (settled + waiting) / max(2 * settled + waiting, 1)
+        if len(ring) > 1 and (growth := _growth(inner)) > most:
+            found |= {pair: n * most / growth for pair, n in inner.items()}
+            is_growing |= waiting > settled
+    return found, is_growing
+
+
+def _rings(yields: Iterable[tuple[str, str]]) -> set[frozenset[str]]:
+    """Return the sets of lanes each of which leads to all others of its set, over any others."""
+    reached: defaultdict[str, set[str]] = defaultdict(set)
+    for lane, child in yields:
+        reached[lane].add(child)
+    for _ in range(len(reached)):
+        for some in reached.values():
+            some |= {one for child in some for one in reached.get(child, ())}
+    return {
+        frozenset(one for one in some if lane in reached.get(one, ())) for lane, some in reached.items() if lane in some
+    }
+
+
+def _growth(inner: Mapping[tuple[str, str], float]) -> float:
+    """Return how many times as many things each generation of a ring has in the end: its greatest eigenvalue."""
+    wave, size = dict.fromkeys((lane for lane, _ in inner), 1.0), 1.0
+    for _ in range(_GENERATIONS):
+        following = dict(wave)  # with itself, or a ring of two would swing
+        for (lane, child), each in inner.items():
+            following[child] += wave[lane] * each
+        size = sum(following.values()) / sum(wave.values())
+        wave = {lane: n / sum(following.values()) for lane, n in following.items()}
+    return size - 1
 
 
 def _found(
@@ -261,9 +319,7 @@ def _found(
     parts = {child: part(child) for _, child in yields}
     found: defaultdict[Class, float] = defaultdict(float)
     wave = {key: float(waiting) for key, (waiting, _) in known.items()}
-    waiting, settled = (sum(of) for of in zip(*known.values(), strict=True)) if known else (0, 0)
-    lanes = len({lane for lane, _ in known})
-    for generation in range(_GENERATIONS):
+    for _ in range(_GENERATIONS):
         following: defaultdict[Class, float] = defaultdict(float)
         for (lane, child), each in yields.items():
             for in_window in (False, True):
@@ -273,12 +329,8 @@ def _found(
                     following[child, False] += n * (1 - parts[child])
                 else:
                     following[child, in_window] += n
-        before, now = sum(wave.values()), sum(following.values())
-        if now < 0.5:
+        if sum(following.values()) < 0.5:
             break
-        if generation >= lanes and now > before:  # lanes that lead to each other: half over, as a chain is
-            shrunk = before / now * settled / (settled + max(waiting, 1))
-            following = defaultdict(float, {key: n * shrunk for key, n in following.items()})
         for key, n in following.items():
             found[key] += n
         wave = dict(following)

@@ -7,6 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from crawler.plan.estimate import UNSURE
 from crawler.plan.policy import drained
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ class Saved:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
     """``likely`` comes if all goes on as it is; ``low`` if the host that would bring most is gone this instant, all
-    others are slower and nothing more is found; ``high`` if all are faster, no line is full and all comes that may be
-    there.
+    others are slower, nothing more is found and sizes that are guesses are much larger; ``high`` if all are faster, no
+    line is full, what is guessed is small and all comes that may be there.
     """
 
     now: Saved
@@ -78,13 +79,18 @@ def forecast(
     for heap, n in zip(heaps, counts, strict=True):
         brought[heap.origin] += heap.worth * n
     gone = max(brought, key=lambda origin: brought[origin], default="")
-    fewer = [replace(heap, more=0.0, seconds=heap.seconds / _SLOWER) for heap in heaps if heap.origin != gone]
+    fewer = [
+        replace(heap, more=0.0, seconds=heap.seconds / _SLOWER, size=heap.size * (UNSURE if heap.is_guess else 1))
+        for heap in heaps
+        if heap.origin != gone
+    ]
     others = [
         replace(
             heap,
             more=heap.more * _most(more, heap),
             reach=1.0,
             seconds=(heap.least or heap.seconds) / _FASTER,
+            size=heap.size / (UNSURE if heap.is_guess else 1),
             waits="",
         )
         for heap in heaps

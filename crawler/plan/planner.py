@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from crawler.model import SegmentClass
 from crawler.plan.estimate import Expected, Learned, More, expected
+from crawler.plan.expiry import EXPIRING, lasts
 from crawler.plan.forecast import Forecast, Saved, forecast
 from crawler.plan.policy import (
     ENOUGH,
@@ -21,11 +23,11 @@ from crawler.plan.policy import (
     prices_of,
     reach,
 )  # fmt: skip
-from crawler.plan.value import LEADING, is_expiring, worth
+from crawler.plan.value import LEADING, worth
 from crawler.plan.window import Parts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from crawler.frontier.interface import Bucket
     from crawler.model import Lane
@@ -41,6 +43,8 @@ FIRST_PACE = 1.0
 MOST_AT_ONCE = 16
 #: What an order by hand does to a lane's density.
 _BY_HAND = 1e9
+#: Lane, origin, whether it is of the window, value class, and the seconds for which links work.
+_Alike = tuple[str, str, bool, int, float]
 #: Rounds in which it is settled what is found in time.
 _ROUNDS = 3
 
@@ -72,6 +76,8 @@ class Plan:
     places: dict[int, tuple[int, bool]]
     #: Things a second lately, of all hosts.
     rate: float
+    #: What is expected is the least there is: more is still found than fetched.
+    is_growing: bool = False
 
     @property
     def left(self) -> float:
@@ -103,7 +109,7 @@ class Planner:
         left = max((self.goal.deadline or now + FOREVER) - now, 0.0)
         known = self._known(buckets)
         found = expected(known, led, self._parts.likely, self._parts.lately, leading=self._leading, share=share)
-        heaps = self._heaps(buckets, found.more)
+        heaps = self._heaps(buckets, found.more, lambda value: lasts(value, now, left))
         leads = self._leads(heaps, known, found)
         heaps = densities(heaps, leads, self._prices)
         heaps = [replace(heap, density=heap.density * self._nudge(heap.lane, by_hand or {})) for heap in heaps]
@@ -120,6 +126,7 @@ class Planner:
             at=now, goal=self.goal, heaps=tuple(placed), fits=tuple(fits),
             forecast=forecast(placed, self._saved(buckets), found.more, left=left, capacity=capacity, budget=budget),
             places={one: (place, bool(heap.waits)) for place, heap in enumerate(placed, 1) for one in heap.buckets},
+            is_growing=found.is_growing,
             rate=sum(self.learned.recent(origin) or 0.0 for origin in {one.origin for one in buckets if one.queued}),
         )  # fmt: skip
 
@@ -127,37 +134,46 @@ class Planner:
         line = self.learned.bandwidth * left if self.learned.bandwidth and left < FOREVER else None
         return min((limit for limit in (budget, line) if limit is not None), default=None)
 
-    def _heaps(self, buckets: Sequence[Bucket], more: Mapping[Class, More]) -> list[Heap]:
-        alike: defaultdict[tuple[str, str, bool, int], list[Bucket]] = defaultdict(list)
+    def _heaps(
+        self, buckets: Sequence[Bucket], more: Mapping[Class, More], lasting: Callable[[int], float]
+    ) -> list[Heap]:  # fmt: skip
+        alike: defaultdict[_Alike, list[Bucket]] = defaultdict(list)
         homes: defaultdict[str, Counter[str]] = defaultdict(Counter)
         totals: Counter[Class] = Counter()
+        growing: Counter[_Alike] = Counter()
         for one in buckets:
             in_window = self._parts.is_wanted(one.lane, one.day)
-            alike[one.lane, one.origin, in_window, one.value].append(one)
+            kind, lasts = (one.lane, one.origin, in_window, one.value % EXPIRING), lasting(one.value)
+            alike[*kind, lasts].append(one)
+            # What is yet to be found ends later than what is known.
+            growing[*kind, lasts if lasts == 0 else inf] += _all(one)
             homes[one.lane][one.origin] += _all(one)
             totals[one.lane, in_window] += _all(one)
         found = [
-            self._heap(key, some, more.get((key[0], key[2]), More()).likely / max(totals[key[0], key[2]], 1))
-            for key, some in alike.items()
-        ]
+            self._heap(
+                key, alike.get(key, ()),
+                growing[key] * more.get((key[0], key[2]), More()).likely / max(totals[key[0], key[2]], 1),
+            )
+            for key in {**alike, **growing}
+        ]  # fmt: skip
         for (lane, in_window), some in more.items():
             if lane in homes and not totals[lane, in_window]:
-                nowhere = (lane, homes[lane].most_common(1)[0][0], in_window, 0)
+                nowhere = (lane, homes[lane].most_common(1)[0][0], in_window, 0, inf)
                 found.append(replace(self._heap(nowhere, (), 0.0), more=some.likely))
         return found
 
-    def _heap(self, key: tuple[str, str, bool, int], some: Sequence[Bucket], more: float) -> Heap:
-        """Return what is alike as one; ``more`` is how much is expected for each thing that is known."""
-        name, origin, in_window, value = key
+    def _heap(self, key: _Alike, some: Sequence[Bucket], more: float) -> Heap:
+        """Return what is alike as one; ``more`` of it are expected."""
+        name, origin, in_window, value, lasting = key
         lane = self._lanes[name]
         size = self.learned.size(lane, origin)
         pace = self.learned.able(origin) or FIRST_PACE
         seen = sum(map(_all, some))
         return Heap(
-            lane=name, origin=origin, in_window=in_window, expires=is_expiring(value), value=value, order=lane.order,
-            buckets=tuple(one.id for one in some), count=sum(one.queued + one.leased for one in some), more=more * seen,
+            lane=name, origin=origin, in_window=in_window, lasts=lasting, value=value, order=lane.order,
+            buckets=tuple(one.id for one in some), count=sum(one.queued + one.leased for one in some), more=more,
             seen=seen, in_hand=min(sum(one.leased for one in some), MOST_AT_ONCE),
-            worth=worth(lane, value, in_window=in_window), size=size,
+            worth=worth(lane, value, in_window=in_window), size=size, is_guess=self.learned.is_guess(lane),
             seconds=self.learned.seconds(pace, size), least=1 / pace,
         )  # fmt: skip
 

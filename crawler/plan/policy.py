@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import TYPE_CHECKING
 
 from crawler.plan.value import URGENT
@@ -23,6 +24,8 @@ ENOUGH = 5
 _DEPTH = 4
 #: Seconds of work at hand that keep a host busy until the plan is looked at a few times more.
 _BUSY = 20.0
+#: How many times as long as it takes to fetch what expires there is for it when that is begun.
+_HASTE = 2.0
 #: A price of a byte above which nothing is worth one, and how often the search for it halves.
 _DEAREST, _HALVINGS = 1e6, 60
 
@@ -34,7 +37,8 @@ class Heap:
     lane: str
     origin: str
     in_window: bool = False
-    expires: bool = False
+    #: Seconds for which its links still work: 0 where nobody knows, less where they do not any more.
+    lasts: float = inf
     value: int = 0
     #: The lane's own: of what is worth as much, lanes go in their order.
     order: int = 0
@@ -49,6 +53,8 @@ class Heap:
     worth: float
     seconds: float
     size: float
+    #: Whether that size is a guess.
+    is_guess: bool = False
     #: Seconds of its host if no line were full; 0 for the same.
     least: float = 0.0
     #: Value per second of the host, with what it leads to.
@@ -56,6 +62,11 @@ class Heap:
     #: How many of it are fetched now, and share the line; and why no more are begun.
     in_hand: float = 0.0
     waits: str = ""
+
+    @property
+    def expires(self) -> bool:
+        """Say whether its links stop working before all is over."""
+        return 0 <= self.lasts < inf
 
     @property
     def total(self) -> float:
@@ -198,12 +209,7 @@ def arranged(
     """Return the heaps in the order in which they go, those that are not begun with the reason why."""
     found = sorted((replace(heap, waits=_waits(heap, price, left, bandwidth)) for heap in heaps), key=_first)
     fits = drained(found, left=left, capacity=capacity)
-    # What expires goes at once, but only if it would go at all.
-    found = [
-        replace(heap, density=heap.density * URGENT) if heap.expires and n >= min(heap.reached, 1.0) else heap
-        for heap, n in zip(found, fits, strict=True)
-    ]
-    found.sort(key=_first)
+    found = sorted(_hurried(found, fits, bandwidth), key=_first)
     at_hand = [place for place, heap in enumerate(found) if heap.count]
     if at_hand and all(found[place].waits for place in at_hand):
         # What is worth more is not there yet, and may never be: bytes that nobody uses save nothing.
@@ -211,11 +217,31 @@ def arranged(
     return found
 
 
-def _first(heap: Heap) -> tuple[float, int, float]:
-    return (-round(heap.density, 9), heap.order, heap.seconds)
+def _hurried(heaps: Sequence[Heap], fits: Sequence[float], bandwidth: float | None) -> list[Heap]:
+    """Return the heaps, denser those that expire before their turn and would go at all: once to fetch them takes half
+    of the time that they last; at once where nobody knows when, or where the line is full, for a burst would waste it.
+    """
+    before, busy, needs = [], defaultdict[str, float](float), defaultdict[str, float](float)
+    for heap, n in zip(heaps, fits, strict=True):
+        before.append(busy[heap.origin])
+        busy[heap.origin] += n * heap.seconds
+    found = list(heaps)
+    for place, heap in sorted(enumerate(heaps), key=lambda one: one[1].lasts):
+        needed = heap.count * heap.seconds
+        if heap.expires and fits[place] >= min(heap.reached, 1.0) and before[place] + needed > heap.lasts:
+            needs[heap.origin] += needed
+            if needs[heap.origin] * _HASTE >= heap.lasts or (bandwidth and heap.seconds > heap.least):
+                found[place] = replace(heap, density=heap.density * URGENT)
+    return found
+
+
+def _first(heap: Heap) -> tuple[float, int, float, float]:
+    return (-round(heap.density, 9), heap.order, heap.lasts, heap.seconds)
 
 
 def _waits(heap: Heap, price: float, left: float, bandwidth: float | None) -> str:
+    if heap.lasts < 0:
+        return "its links have expired"
     alone = heap.size * max(heap.in_hand, 1.0) / bandwidth if bandwidth else 0.0
     if alone > left:
         return f"one takes {alone:.0f} s and {left:.0f} s are left"

@@ -5,19 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlsplit
 
 from crawler.model import SegmentClass
+from crawler.plan.expiry import EXPIRING, valued
 
 if TYPE_CHECKING:
     from crawler.model import Fetch, Lane, Settlement
 
-#: Added to the value of a fetch whose URL is signed, and stops working soon.
-EXPIRING = 1000
 #: How much more a thing of the window is worth, and how many times sooner one goes that expires.
 IN_WINDOW, URGENT = 100.0, 50.0
-#: Query parameters that signed URLs carry: S3, Google, CloudFront, Azure, Akamai, Meta.
-_SIGNED = frozenset({"x-amz-signature", "x-goog-signature", "signature", "sig", "hdnts", "hdnea", "oe"})
 #: Order of lanes up to which text has this worth: ids and doors lead to posts and are none; listings show posts.
 _TEXT = ((19, 0.1), (30, 10.0), (50, 5.0))
 #: Worth of what comes after those lanes, and of media by class of segment: images and faces, uploads.
@@ -43,12 +39,12 @@ def is_expiring(value: int) -> bool:
     return value >= EXPIRING
 
 
-def marked(fetch: Fetch) -> Fetch:
+def marked(fetch: Fetch, now: float) -> Fetch:
     """Return a fetch with what its URL says of its value: one that is signed expires, and goes first in its lane."""
     if "?" not in fetch.url or is_expiring(fetch.value):
         return fetch
-    names = {name.lower() for name, _ in parse_qsl(urlsplit(fetch.url).query)[:50]}
-    return replace(fetch, value=fetch.value + EXPIRING) if names & _SIGNED else fetch
+    value = valued(fetch.value, fetch.url, now)
+    return fetch if value == fetch.value else replace(fetch, value=value)
 
 
 def dated(told: Settlement) -> Settlement:

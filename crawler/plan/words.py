@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from crawler.plan.estimate import UNSURE
 from crawler.plan.planner import FOREVER
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Parts of a heap that count as all and as none of it.
 _ALL, _NONE = 0.995, 0.005
+#: Part of bytes that must be guessed to be worth saying.
+_MUCH = 0.05
 #: A factor that is as good as one.
 _BARELY = 1.02
 
@@ -35,8 +38,9 @@ class Decision:
     fits: int
     #: Why some of it is not begun; empty where it is.
     waits: str
-    #: Bytes of what waits and is expected.
+    #: Bytes of what waits and is expected, and those of it whose size is a guess.
     bytes: int
+    guessed: int
 
     @property
     def verdict(self) -> str:
@@ -53,7 +57,9 @@ class Decision:
         expected = f" and about {self.expected:,} more expected" if self.expected else ""
         said = {"fits": "all fit", "does not fit": "none fit"}.get(self.verdict, f"about {self.fits:,} fit")
         why = f"; not begun: {self.waits}" if self.waits and self.verdict != "fits" else ""
-        return f"{self.name}: {self.waiting:,} waiting{expected} ({amount(self.bytes)}); {said}{why}"
+        guess = ", which is a guess: hardly any was seen" if self.guessed else ""
+        size = unsure(self.bytes, self.guessed)
+        return f"{self.name}: {self.waiting:,} waiting{expected} ({size}{guess}); {said}{why}"
 
 
 def decisions(plan: Plan) -> list[Decision]:
@@ -68,6 +74,7 @@ def decisions(plan: Plan) -> list[Decision]:
             expected=round(sum(heap.more for heap, _ in some)), fits=round(sum(n for _, n in some)),
             waits=next((heap.waits for heap, _ in some if heap.waits), ""),
             bytes=round(sum(heap.total * heap.size for heap, _ in some)),
+            guessed=round(sum(heap.total * heap.size for heap, _ in some if heap.is_guess)),
         )
         for (lane, in_window, expires), some in alike.items()
     ]  # fmt: skip
@@ -79,6 +86,8 @@ def lines(plan: Plan, share: Share, zone: str = "") -> list[str]:
     if plan.goal.deadline is not None:
         found.append(summary(plan, share))
     found += [f"  {place}. {one}" for place, one in enumerate(decisions(plan), 1)]
+    if plan.is_growing:
+        found.append("More is still found than fetched: what is expected may be many times as much")
     if (remedy := changed_by(plan)) is not None:
         found.append(remedy)
     return found
@@ -87,12 +96,14 @@ def lines(plan: Plan, share: Share, zone: str = "") -> list[str]:
 def summary(plan: Plan, share: Share) -> str:
     """Return the forecast as one line."""
     told = plan.forecast
+    guessed = sum(heap.size * n for heap, n in zip(plan.heaps, plan.fits, strict=True) if heap.is_guess)
     low, likely, high = (
         share.with_more(one.things - told.now.things) or 0.0 for one in (told.low, told.likely, told.high)
     )
+    about = "at most" if plan.is_growing else "about"
     return (
-        f"By then about {likely:.0%} of all that is known and expected ({low:.0%} to {high:.0%}), "
-        f"{told.likely.things:,.0f} fetches and {amount(told.likely.bytes)}; now {share.saved or 0.0:.0%}, "
+        f"By then {about} {likely:.0%} of all that is known and expected ({low:.0%} to {high:.0%}), "
+        f"{told.likely.things:,.0f} fetches and {unsure(told.likely.bytes, guessed)}; now {share.saved or 0.0:.0%}, "
         f"{plan.rate:.1f} a second"
     )
 
@@ -128,6 +139,13 @@ def moment(when: datetime, zone: str = "") -> str:
     return f"{text} ({when.astimezone(ZoneInfo(zone)):{shape}} {zone})" if zone else text
 
 
+def unsure(count: float, guessed: float) -> str:
+    """Return bytes as people read them, as a range where the size of much of it is a guess."""
+    if guessed < _MUCH * count or not count:
+        return amount(count)
+    return f"{amount(count - guessed * (1 - 1 / UNSURE))} to {amount(count + guessed * (UNSURE - 1))}"
+
+
 def amount(count: float) -> str:
     """Return bytes as people read them."""
     units: Iterable[str] = ("B", "kB", "MB", "GB")
@@ -143,6 +161,6 @@ def facts(plan: Plan) -> list[dict[str, Any]]:
     return [
         {"work": one.name, "lane": one.lane, "in_window": one.in_window, "expires": one.expires,
          "waiting": one.waiting, "expected": one.expected, "fits": one.fits, "verdict": one.verdict,
-         "bytes": one.bytes, "waits": one.waits}
+         "bytes": one.bytes, "guessed": one.guessed, "waits": one.waits}
         for one in decisions(plan)
     ]  # fmt: skip

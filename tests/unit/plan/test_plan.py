@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import inf
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from crawler.plan.value import LEADING, Window, is_expiring, marked, worth
 from crawler.plan.words import decisions, lines
 
 SITE = "https://a.example"
+NOW = 1_610_236_800.0
 
 
 def heap(count: float, worth: float, *, seconds: float = 1.0, size: float = 1.0, **facts: Any) -> Heap:
@@ -59,11 +61,14 @@ def test_what_is_of_the_window_is_worth_more_than_anything_that_is_not() -> None
 
 
 def test_signed_urls_expire_and_others_do_not() -> None:
-    signed = marked(Fetch(url=f"{SITE}/a.jpg?X-Amz-Signature=ab&X-Amz-Expires=300", lane="images", value=2))
+    signed = marked(Fetch(url=f"{SITE}/a.jpg?X-Amz-Signature=ab&X-Amz-Expires=300", lane="images", value=2), NOW)
     assert is_expiring(signed.value)
-    assert marked(signed) is signed
-    plain = Fetch(url=f"{SITE}/a.jpg?width=300", lane="images")
-    assert marked(plain) is plain
+    assert marked(signed, NOW) is signed
+    dated = marked(Fetch(url=f"{SITE}/a.jpg?Signature=ab&Expires={NOW + 300:.0f}", lane="images", value=2), NOW)
+    assert dated.value > signed.value, "what is known to end goes first"
+    for plain in ("a.jpg?width=300", "a.jpg?e=1234567890", f"a.jpg?Signature=ab&Expires={NOW - 1:.0f}"):
+        fetch = Fetch(url=f"{SITE}/{plain}", lane="images")
+        assert marked(fetch, NOW) is fetch
 
 
 def test_bytes_have_the_price_at_which_what_is_worth_them_fits() -> None:
@@ -89,11 +94,24 @@ def test_what_cannot_finish_is_not_begun() -> None:
 
 
 def test_what_expires_goes_at_once_but_only_if_it_would_go_at_all() -> None:
-    heaps = [heap(50, 10.0), heap(50, 3.0, lane="images", expires=True)]
-    in_time = arranged(heaps, left=100, capacity=None, bandwidth=None)
-    assert [one.lane for one in in_time] == ["images", "posts"]
-    too_late = arranged(heaps, left=50, capacity=None, bandwidth=None)
-    assert [one.lane for one in too_late] == ["posts", "images"]
+    def first(left: float, lasts: float) -> str:
+        heaps = [heap(50, 10.0), heap(20, 3.0, lane="images", lasts=lasts)]
+        return arranged(heaps, left=left, capacity=None, bandwidth=None)[0].lane
+
+    assert [first(100, 0), first(50, 0)] == ["images", "posts"], "nobody knows when"
+    assert [first(100, lasts) for lasts in (30, 40)] == ["images", "images"]
+    assert [first(100, lasts) for lasts in (41, 69)] == ["posts", "posts"], "it would expire, but there is time"
+    assert [first(100, lasts) for lasts in (70, inf)] == ["posts", "posts"], "its turn comes before"
+    assert first(50, 30) == "posts", "it would not go at all"
+
+
+def test_what_expires_first_goes_first_and_what_has_expired_last() -> None:
+    heaps = [heap(5, 3.0, lane="images", lasts=lasts) for lasts in (12, 20, -1, 9)]
+    placed = arranged([*heaps, heap(50, 10.0)], left=100, capacity=None, bandwidth=None)
+    assert [one.lasts for one in placed] == [9, 12, 20, inf, -1], "fifteen seconds of work: all three are in haste"
+    assert placed[-1].waits == "its links have expired"
+    (only,) = arranged([heaps[2]], left=100, capacity=None, bandwidth=None)
+    assert not only.waits, "there is nothing else to do"
 
 
 def test_of_what_is_worth_as_much_the_one_with_work_for_an_idle_host_goes_first() -> None:
@@ -134,8 +152,13 @@ def test_a_platforms_counter_says_what_share_is_known() -> None:
 def test_lanes_that_lead_to_each_other_end_some_time() -> None:
     known = {("posts", False): (300, 100), ("accounts", False): (200, 10), ("images", False): (0, 0)}
     led = {("posts", "accounts"): 210, ("accounts", "posts"): 400, ("posts", "images"): 250}
-    more = expected(known, led, lambda *_: 0.0, lambda _: 0.0, leading=frozenset()).more
-    assert all(100 < one.likely <= one.high < 10**8 for one in more.values()), more
+    found = expected(known, led, lambda *_: 0.0, lambda _: 0.0, leading=frozenset())
+    assert found.is_growing, "more is found than fetched"
+    assert all(100 < one.likely <= one.high < 50_000 for one in found.more.values()), found.more
+    late = {("posts", False): (3, 3000), ("accounts", False): (2, 1000), ("images", False): (0, 0)}
+    found = expected(late, led, lambda *_: 0.0, lambda _: 0.0, leading=frozenset())
+    assert not found.is_growing
+    assert all(one.likely < 20 for one in found.more.values()), found.more
 
 
 def test_a_share_counts_what_failed_and_what_is_expected() -> None:
