@@ -9,6 +9,7 @@
     PUT  /v1/part/NAME/N                      a part, where it goes through the coordinator
     POST /v1/brought    Brought → Standing    all its parts are there
     POST /v1/leave      {} → Held             I go
+    GET  /health                              of whoever keeps the coordinator running: 200 while it answers at all
 
 Every call but the first shows the volunteer's own secret (``Authorization: Bearer``). Refusals are a status and a
 sentence: 400 makes no sense, 401 unknown or revoked, 403 not yours, 404 no such call, 409 not as it is known,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 import tomllib
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -53,6 +55,18 @@ def unit(path: Path = UNIT) -> ConfigParser:
     return read
 
 
+def scripts() -> dict[str, str]:
+    """Return what the shell is given to run a coordinator, and to make its collection."""
+    (compose,) = composed()["services"]["coordinator"]["command"]
+    pod = manifests()["StatefulSet", "outlast-coordinator"]["spec"]["template"]["spec"]
+    (init,), (container,) = pod["initContainers"], pod["containers"]
+    assert composed()["services"]["coordinator"]["entrypoint"] == init["command"] == ["/bin/sh", "-ec"]
+    return {
+        "compose": compose.replace("$$", "$"),
+        "kubernetes": f"{init['args'][0]}; exec archive {' '.join(container['args'])}",
+    }
+
+
 def manifests() -> dict[tuple[str, str], dict[str, Any]]:
     things = [
         thing
@@ -83,12 +97,31 @@ def test_every_node_runs_a_command_that_is_there(where: str) -> None:
     assert options["into"].startswith("/")
 
 
+def coordinated(words: list[str]) -> dict[str, Any]:
+    """Return the options of ``archive coordinate`` as it takes these words."""
+    with click.Context(click.Group("archive")) as archive:
+        return coordinate.make_context("coordinate", words, parent=archive).params
+
+
+@pytest.mark.parametrize("where", ["compose", "kubernetes"])
+def test_a_coordinator_in_a_container_runs_commands_that_are_there(where: str) -> None:
+    crawled, coordinates = (
+        shlex.split(one)[1:] for one in re.findall(r"archive [^|;]+", scripts()[where])
+    )  # fmt: skip
+    node, made, options = (
+        understood(commands()[where][1:]), understood(crawled[1:]), coordinated(coordinates[1:])
+    )  # fmt: skip
+    same = ("domain", "frontier", "contact", "concurrency")
+    assert {name: made[name] for name in same} == {name: node[name] for name in same}
+    assert (crawled[0], coordinates[0], made["into"]) == ("crawl", "coordinate", options["directory"])
+    assert options["directory"].startswith("/data/")
+    assert (options["listen"], options["where"]) == ("0.0.0.0:8443", VALUES["DESTINATION"])
+
+
 def test_the_coordinator_runs_a_command_that_is_there() -> None:
     words = unit(COORDINATOR)["Service"]["ExecStart"].split()
     assert (Path(words[0]).name, words[1]) == ("archive", "coordinate")
-    filled_in = [filled(word.replace("%S", "/var/lib")) for word in words[2:]]
-    with click.Context(click.Group("archive")) as archive:
-        options = coordinate.make_context("coordinate", filled_in, parent=archive).params
+    options = coordinated([filled(word.replace("%S", "/var/lib")) for word in words[2:]])
     assert (options["where"], options["public"]) == (VALUES["DESTINATION"], VALUES["PUBLIC"])
     service = unit(COORDINATOR)["Service"]
     ends = {int(n) for key in ("SuccessExitStatus", "RestartPreventExitStatus") for n in service[key].split()}
@@ -166,10 +199,12 @@ def test_manifests_fit_together() -> None:
         assert spec["selector"]["matchLabels"] == labels
         assert things["Service", spec["serviceName"]]["spec"]["selector"] == labels
         claims = {claim["metadata"]["name"] for claim in spec["volumeClaimTemplates"]}
-        for container in pod["spec"]["containers"]:
+        for container in (*pod["spec"].get("initContainers", ()), *pod["spec"]["containers"]):
             assert {mount["name"] for mount in container["volumeMounts"]} == claims
             secrets = [e["valueFrom"]["secretKeyRef"] for e in container["env"] if "valueFrom" in e]
-            assert secrets == [{"name": "outlast-database", "key": "password"}], name
+            assert secrets[0] == {"name": "outlast-database", "key": "password"}, name
+            assert {each["name"] for each in secrets} <= set(created()), "README says how each is made"
+            assert not any(re.search("PASS|SECRET|KEY", e["name"]) for e in container["env"] if "value" in e)
     node = things["StatefulSet", "outlast-node"]["spec"]["template"]
     assert (
         things["PodDisruptionBudget", "outlast-node"]["spec"]["selector"]["matchLabels"] == node["metadata"]["labels"]
@@ -178,3 +213,34 @@ def test_manifests_fit_together() -> None:
     assert ("Service", options["frontier"].split("@")[1].split("/")[0]) in things
     mount = node["spec"]["containers"][0]["volumeMounts"][0]["mountPath"]
     assert options["into"].startswith(f"{mount}/")
+
+
+def created() -> list[str]:
+    return re.findall(r"kubectl create secret generic (\S+)", (DEPLOY / "README.md").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("version", ["1.28", "1.34"])
+def test_kubernetes_knows_every_field(version: str) -> None:
+    for thing in manifests().values():
+        kubernetes_validate.validate(thing, version, strict=True)
+    wrong = manifests()["StatefulSet", "outlast-coordinator"]
+    wrong["spec"]["template"]["spec"]["containers"][0]["readinesProbe"] = {}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, version, strict=True)
+
+
+def test_the_coordinator_is_one_that_volunteers_find() -> None:
+    things = manifests()
+    coordinator = things["StatefulSet", "outlast-coordinator"]["spec"]
+    (container,) = coordinator["template"]["spec"]["containers"]
+    assert coordinator["replicas"] == 1
+    (port,) = things["Service", "outlast-coordinator"]["spec"]["ports"]
+    names = {one["name"]: one["containerPort"] for one in container["ports"]}
+    assert names[port["targetPort"]] == port["port"] == int(coordinated(container["args"][1:])["listen"].split(":")[1])
+    for probe in ("readinessProbe", "livenessProbe", "startupProbe"):
+        asked = container[probe]["httpGet"]
+        assert (asked["scheme"], asked["path"], names[asked["port"]]) == ("HTTPS", "/health", port["port"])
+    service = composed()["services"]["coordinator"]
+    assert service["ports"] == [f"{port['port']}:{port['port']}"]
+    assert f"https://127.0.0.1:{port['port']}/health" in service["healthcheck"]["test"][-1]
+    compile(service["healthcheck"]["test"][-1], "healthcheck", "exec")
