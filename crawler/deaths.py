@@ -44,8 +44,9 @@ def record(root: Path, event: dict[str, Any]) -> None:
     try:
         with (root / NAME).open("a+b") as out:
             fcntl.flock(out, fcntl.LOCK_EX)
-            out.seek(0)
-            out.truncate(out.read().rfind(b"\n") + 1)  # what a power cut tore
+            if out.seek(0, os.SEEK_END) and os.pread(out.fileno(), 1, out.tell() - 1) != b"\n":
+                out.seek(0)
+                out.truncate(out.read().rfind(b"\n") + 1)  # what a power cut tore
             out.write(json.dumps(event, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
             out.flush()
             os.fsync(out.fileno())

@@ -146,6 +146,12 @@ class Vigil:
         return lane != PROBE_LANE and any(case.holds(place, lane, now) for case in self._cases)
 
     @property
+    def held_back(self) -> list[str]:
+        """Origins of which everything is left alone now."""
+        now = clock.now()
+        return [case.part.origin for case in self._cases if case.holds(case.part.origin, "", now)]
+
+    @property
     def is_roused(self) -> bool:
         """Whether anything is suspected or dead at present."""
         return bool(self._cases)

@@ -21,6 +21,7 @@ Exit status
   4  the destination's credentials are missing or were refused
   5  another run holds this collection
   8  the disk is full; the same command goes on
+  9  what is left stayed dead for too long (--give-up-after of the crawl); the same command goes on
   10  there is no such collection
   11  the database cannot be reached, or was away for three minutes; the same command goes on
   130  interrupted; volunteers wait, and the same command goes on

@@ -18,7 +18,7 @@ from crawler.cold.encrypt import recipients
 from crawler.collection import Collection
 from crawler.commands.console import size
 from crawler.commands.destinations import named
-from crawler.commands.running import LINE_EVERY, log_to
+from crawler.commands.running import LINE_EVERY, announce, log_to
 from crawler.config import Config
 from crawler.errors import Interrupted, OutlastError, UsageError
 from crawler.frontier.engines import is_volunteer
@@ -202,7 +202,7 @@ def run(collection: Collection, to: Destination, way: Way, console: Console, *, 
         place = opened(collection, to)
         coordinator = Coordinator(
             collection, desk, config, seed, spider, place, term=term, sample=sample, progress=_progress(console),
-            say=console.say,
+            say=console.say, tell=lambda event: announce(event, console),
         )  # fmt: skip
         console.say(f"Coordinating {marker.seed} at {way.public}; segments go to {to.where}, {place.how}.")
         console.say(f"archive coordinate {collection.root} --invite NAME prints what a volunteer joins with.")

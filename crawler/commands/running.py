@@ -171,7 +171,7 @@ def _run(
     supervisor = Supervisor(
         collection, frontier, config, seed, get(marker.platform, collection.spider_file), reparse=order.reparse,
         progress=view.show, say=console.say,
-        tell=lambda event: _announce(event, console), nursery=workers,
+        tell=lambda event: announce(event, console), nursery=workers,
     )  # fmt: skip
     if site is not None:
         site.record(collection, frontier, config)
@@ -244,7 +244,7 @@ def _tell_goal(config: Config, console: Console) -> None:
         console.say(f"The deadline, {config.deadline}, is over; going on as long as the site answers.")
 
 
-def _announce(event: dict[str, str], console: Console) -> None:
+def announce(event: dict[str, str], console: Console) -> None:
     """Tell at once that something died, or lives again."""
     console.say(event["text"])
     console.event("deathwatch", **event)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urljoin
@@ -91,6 +93,17 @@ def sign(*, outcome: Outcome, status: int, verdict: Verdict, asks_to_wait: bool 
     if status >= 400:
         return Sign.MISSING if status in _MISSING else Sign.FORBIDDEN if status in _REFUSED else Sign.NOTHING
     return Sign.MOVED if moves else Sign.OK
+
+
+def sign_of(why: str) -> Sign:
+    """Return what an answer looked like by why it was given up (see ``settle``): a status, verdict or outcome."""
+    if found := re.fullmatch(r"HTTP ([1-9][0-9]{2})", why):
+        return sign(outcome=Outcome.OK, status=int(found[1]), verdict=Verdict.OK)
+    with suppress(ValueError):
+        return sign(outcome=Outcome(why), status=0, verdict=Verdict.OK)
+    with suppress(ValueError):
+        return sign(outcome=Outcome.OK, status=200, verdict=Verdict(why))
+    return Sign.NOTHING
 
 
 def seen(

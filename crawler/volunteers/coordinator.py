@@ -21,14 +21,19 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from crawler import clock
 from crawler.admission import Admission
 from crawler.control import Orders
-from crawler.errors import DatabaseLost, Interrupted, OutlastError
+from crawler.deathwatch.signs import Sign, sign_of
+from crawler.errors import DatabaseLost, Interrupted, OutlastError, SiteUnavailable
 from crawler.evidence.keys import holds
 from crawler.frontier.postgres.attendance import Attendance
 from crawler.frontier.postgres.desk import Brought as Segment
 from crawler.frontier.postgres.register import NotInvited, Register
 from crawler.frontier.thread import WriterThread
+from crawler.model import Seen, SegmentClass, Settlement, State
+from crawler.url import origin
+from crawler.vigil import Vigil
 from crawler.volunteers import wire
-from crawler.volunteers.hearsay import Hearsay
+from crawler.volunteers.asking import Asker
+from crawler.volunteers.hearsay import LONGEST, Hearsay
 from crawler.volunteers.places import Through
 from crawler.volunteers.proving import Proving
 from crawler.volunteers.witness import Witness
@@ -42,7 +47,7 @@ if TYPE_CHECKING:
     from crawler.frontier.interface import Stats
     from crawler.frontier.postgres.desk import Desk
     from crawler.frontier.postgres.register import Volunteer
-    from crawler.model import Seed, SegmentClass, Settlement
+    from crawler.model import Seed
     from crawler.volunteers.places import Links
     from spiders.base import PlatformSpider
 
@@ -59,6 +64,8 @@ SAMPLE = 0.01
 FEWEST = 5
 #: Segments of one volunteer that are not proven.
 MOST_OPEN = 200
+#: Seconds between looks whether the death watch wants something asked.
+CONTROLS = 0.2
 #: What volunteers hear while the database is away.
 AWAY = "The coordinator's database does not answer; try again."
 
@@ -78,6 +85,7 @@ class Coordinator:
         self, collection: Collection, desk: Desk, config: Config, seed: Seed, spider: type[PlatformSpider],
         place: Links | Through, *, term: float = TERM, sample: float = SAMPLE,
         progress: Callable[[Stats], None] = lambda stats: None, say: Callable[[str], None] = lambda line: None,
+        tell: Callable[[dict[str, str]], None] = lambda event: None,
     ) -> None:  # fmt: skip
         self.collection = collection
         self.config = config
@@ -95,9 +103,18 @@ class Coordinator:
         self._outage = desk.outage
         self._register = Register(desk.address, self._outage)
         self._attendance = Attendance(desk.address, desk.node, config.lease, self._outage)
+        self._asker = Asker(collection, config, seed, spider, self._limited)
+        self._vigil = Vigil(
+            collection.root, desk,
+            watches=lambda seen: not spider.lane(seen.lane).anywhere and self._admission.is_home(seen.url),
+            is_text=lambda lane: spider.segment_class(lane) is SegmentClass.TEXT, probe_every=config.probe_every,
+            give_up_after=config.give_up_after, say=tell, drop=lambda part: None,
+        )  # fmt: skip
+        self._admission.watched = self._vigil.sift
         self._witness = Witness(
-            collection, desk, self._call, config, seed, spider, self._admission, part=sample, say=say
-        )
+            collection, desk, self._call, config, seed, spider, self._admission, self._asker, self._vigil, part=sample,
+            say=say,
+        )  # fmt: skip
         #: Each reads in a process of its own.
         self._provings = [
             Proving(collection, desk, self._call, place, self._admission, self._settled)
@@ -121,7 +138,8 @@ class Coordinator:
         try:
             await self._call(self._prepare)
             self._orders.news()  # an old stop stops nothing any more
-            beside += [asyncio.create_task(self._guarded(one)) for one in (self._prove, self._witness.run)]
+            steps = (self._prove, self._witness.run, self._ask_controls)
+            beside += [asyncio.create_task(self._guarded(one)) for one in steps]
             await self._watch()
         except OutlastError as e:
             self._error = self._error or e
@@ -129,6 +147,7 @@ class Coordinator:
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
+            await self._asker.close()
         if self._error is not None:
             raise self._error
         stats: Stats = await self._call(self._desk.stats)
@@ -165,6 +184,7 @@ class Coordinator:
     def _prepare(self) -> None:
         desk, spider = self._desk, self._spider(seed=self._seed)
         desk.gate_for = self._admission.gate_for
+        self._vigil.load()
         desk.set_lanes({lane.name: lane.order for lane in self._spider.lanes})
         if desk.meta_get("seeded") != str(desk.round):
             desk.offer(list(self._admission.admitted(spider.seeds(self._seed))))
@@ -182,7 +202,8 @@ class Coordinator:
             self._progress(stats)
             self._queued = stats.queued
             is_over = not self._paused and stats.queued - stats.blocked <= 0 and not stats.leased
-            is_over = is_over and not await self._call(self._desk.waiting_again)
+            is_over = is_over and not self._vigil.is_pondering and not await self._call(self._desk.waiting_again)
+            await self._watch_over(stats)
             if is_over and not self.is_over:
                 # Long enough for everyone to hear it.
                 until = time.monotonic() + self.config.lease
@@ -190,6 +211,26 @@ class Coordinator:
             until = until if is_over else float("inf")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), TICK)
+
+    async def _watch_over(self, stats: Stats) -> None:
+        """Look whether what is left may all be dead, and give up what has been for too long."""
+        if stats.queued and not stats.leased and not self._vigil.is_pondering:
+            await self._call(self._vigil.doubt)
+        if self._vigil.is_hopeless() and not self._paused:
+            gone = ", ".join(map(str, self._vigil.dead[:3]))
+            self.stop(SiteUnavailable(f"{gone} stayed dead; the same command goes on if it comes back."))
+
+    async def _ask_controls(self) -> None:
+        """Ask what the death watch wants to know, one after the other, for ever."""
+        while True:
+            for work in await self._call(lambda: list(self._vigil.due(clock.now(), lambda place: 1))):
+                told = await self._asker.told(work)
+                await self._call(self._vigil.answered, told)
+            await asyncio.sleep(CONTROLS)
+
+    async def _limited(self, place: str, until: float) -> None:
+        """Leave a host alone, all of us, that told this very machine to."""
+        await self._call(self._desk.freeze, place, min(until, clock.now() + LONGEST))
 
     def _obey(self) -> None:
         for order in self._orders.news():
@@ -290,9 +331,11 @@ class Coordinator:
             if one is not None and one.node == by.node and one.state in {"proven", "refused", "lost"}:
                 standing[name] = (one.state, one.reason)
         config = self.config
+        # What a volunteer holds of a host that is dead stays unasked as long as this is said.
+        dead = dict.fromkeys(await self._call(lambda: self._vigil.held_back), clock.now() + config.lease / 2)
         return wire.Attended(
             place=present.place, size=present.size, is_ready=present.is_ready, was_out=present.was_out,
-            now=present.ahead + began, lease=config.lease, frozen=present.frozen, rate=config.rate,
+            now=present.ahead + began, lease=config.lease, frozen={**present.frozen, **dead}, rate=config.rate,
             concurrency=config.concurrency, delay=config.delay, is_over=self.is_over, standing=standing,
         )  # fmt: skip
 
@@ -307,7 +350,7 @@ class Coordinator:
         most = max(self._queued // self._size, FEWEST)
         lent = await self._call(
             self._desk.lend, by, min(asked.n, most, wire.MOST_FETCHES), now=clock.now(), seconds=self.config.lease,
-            admit=self._admission.admit,
+            admit=self._admission.admit, closed=self._vigil.is_closed,
         )  # fmt: skip
         return wire.Given(
             tuple(wire.Errand(id=one.id, token=one.token, fetch=one.fetch, attempt=one.attempt) for one in lent)
@@ -323,8 +366,24 @@ class Coordinator:
         """Take work back."""
         _check_count(asked.ids)
         why = re.sub(r"[^A-Za-z0-9 .:-]", "", asked.why)[:40]
-        await self._call(self._desk.hand_back, by, asked.ids, why, now=clock.now())
+        await self._call(self._hand_back, by, asked.ids, why)
         return wire.Held()
+
+    def _hand_back(self, by: Volunteer, ids: tuple[tuple[int, int], ...], why: str) -> None:
+        """Take work back; that it was tried in vain does not count where the death watch says so."""
+        sign = sign_of(why)
+        excused = set()
+        if sign not in {Sign.OK, Sign.MOVED, Sign.NOTHING}:
+            excused = {one[:2] for one in self._desk.lent(by, ids) if self._is_excused(*one, sign)}
+        for some, told in ((excused, ""), (set(ids) - excused, why)):
+            if some:
+                self._desk.hand_back(by, sorted(some), told, now=clock.now())
+
+    def _is_excused(self, number: int, token: int, url: str, lane: str, sign: Sign) -> bool:
+        if self._vigil.is_closed(origin(url), lane):
+            return True
+        seen = Seen(url=url, lane=lane, sign=sign.value)
+        return self._vigil.sift(Settlement(id=number, token=token, state=State.QUEUED, seen=seen)).untried
 
     async def leave(self, by: Volunteer) -> wire.Held:
         """Take back all that a volunteer has not fetched; what it brought goes on to be proven."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from crawler.collection import Collection
+from crawler.deathwatch.watch import bare
 from crawler.errors import Damaged, DatabaseLost, OutlastError
 from crawler.frontier.engines import to_read
 from crawler.model import PROBE_LANE, Seed, SegmentClass, Settlement, State
@@ -73,7 +74,8 @@ class Disowned:
 
 
 def examine(job: Job) -> list[Disowned]:
-    """Read a segment; write what settles something to ``told_of(job)``, and return what is disowned.
+    """Read a segment; write what it says to ``told_of(job)`` (what is *done* settles something), and return what is
+    disowned.
 
     Raises Damaged where the segment is to be refused, DatabaseLost where the frontier cannot be asked.
     """
@@ -130,8 +132,10 @@ def _read(
     except Exception as e:  # noqa: BLE001 - a revisit of what is elsewhere, or whatever a stranger thinks of
         log.warning("%s:%d: %s", job.name, group.offset, e)
         return _disowned(group)
-    # What did not settle it is evidence of a try, and no more.
-    return told if told.state is State.DONE and job.kind != SegmentClass.ATTEMPTS else None
+    if told.state is State.DONE and job.kind != SegmentClass.ATTEMPTS:
+        return told
+    # What did not settle it is evidence of a try: the death watch hears of it, and it settles nothing.
+    return replace(bare(told), state=State.QUEUED, token=0, coverage=())
 
 
 def _disowned(group: Group) -> Disowned | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from crawler.cold.store import Denied, Refused, Unavailable
 from crawler.errors import Damaged, DatabaseLost
 from crawler.evidence import bringers
 from crawler.failpoint import failpoint
+from crawler.model import State
 from crawler.volunteers.examine import Examiner, Job, settlements, told_of
 from crawler.volunteers.wire import node_and_class
 
@@ -100,11 +102,22 @@ class Proving:
         failpoint("volunteers.settled")
         told = settlements(job)
         while batch := list(islice(told, _AT_ONCE)):
-            sifted = [self._admission.sift(settlement) for settlement in batch]
-            settled = await self._call(self._desk.prove, by, sifted, now=clock.now())
-            self._admission.learn(each.gate for each in settled if each.gate is not None)
+            settled = await self._call(self._told, by, batch)
             await self._settled(by, one.name, settled)
             failpoint("volunteers.proven")
+
+    def _told(self, by: Volunteer, batch: list[Settlement]) -> list[Settlement]:
+        """Let the death watch hear what was read, and settle what it lets pass. Runs in the frontier's thread."""
+        tokens = self._desk.tokens(by, [each.id for each in batch])
+        sifted = []
+        for each in batch:
+            if each.state is not State.DONE:
+                self._admission.watched(each)
+            elif each.id in tokens:
+                sifted.append(self._admission.sift(replace(each, token=tokens[each.id])))
+        settled = self._desk.prove(by, sifted, now=clock.now())
+        self._admission.learn(each.gate for each in settled if each.gate is not None)
+        return settled
 
     async def _refuse(self, one: Brought, path: Path, why: str) -> None:
         log.error("%s is refused: %s", one.name, why)

@@ -2,8 +2,9 @@
 
 A capture *agrees* where the site answers with the same payload, or with pages that say the same of the same posts.
 Where it does not, the site is asked once more: if it does not agree with itself either, nothing can be said
-(*unchecked*, as where it no longer answers). Else the capture *differs*: it is struck, so that no reader shows it, and
-what the coordinator itself was answered takes its place. All that did not agree has one witness, its volunteer.
+(*unchecked*, as where it no longer answers, or answers a URL that cannot exist with the same). Else the capture
+*differs*: it is struck, so that no reader shows it, and what the coordinator itself was answered takes its place. All
+that did not agree has one witness, its volunteer.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from typing import TYPE_CHECKING
 
 from crawler import clock, deaths
 from crawler.capture import spool
-from crawler.capture.pool import Pool
 from crawler.collection import OPEN_SUFFIX
+from crawler.deathwatch.case import bogus
 from crawler.errors import OutlastError
-from crawler.model import Leased, Outcome
-from crawler.probe import pool_options
+from crawler.model import Leased, Outcome, State
 from crawler.provenance import warcinfo_fields
 from crawler.recover import read_group, recover
+from crawler.url import origin
 from crawler.warc.groups import GroupReader
 from crawler.warc.records import exchange
 from crawler.warc.seal import seal
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from crawler.frontier.postgres.desk import Asked, Desk
     from crawler.frontier.thread import WriterThread
     from crawler.model import Capture, Fetch, Seed, Settlement
+    from crawler.vigil import Vigil
+    from crawler.volunteers.asking import Asker
     from spiders.base import PlatformSpider
 
 log = logging.getLogger("outlast.volunteers")
@@ -72,7 +75,8 @@ class Witness:
 
     def __init__(
         self, collection: Collection, desk: Desk, call: WriterThread, config: Config, seed: Seed,
-        spider: type[PlatformSpider], admission: Admission, *, part: float, say: Callable[[str], None],
+        spider: type[PlatformSpider], admission: Admission, asker: Asker, vigil: Vigil, *, part: float,
+        say: Callable[[str], None],
     ) -> None:  # fmt: skip
         self._collection = collection
         self._desk = desk
@@ -81,38 +85,48 @@ class Witness:
         self._seed = seed
         self._spider = spider
         self._admission = admission
+        self._asker = asker
+        self._vigil = vigil
         self._part = part
         self._say = say
         self._tries: dict[int, int] = {}
-        self._pool: Pool | None = None
 
     async def choose(self, node: int, segment: str, told: list[Settlement]) -> None:
         """Choose some of what was settled; nobody can know which."""
         bound = int(self._part * (1 << 32))
         chosen = [
             one for one in told
-            if one.location and one.digests and 200 <= one.status < 300 and secrets.randbelow(1 << 32) < bound
+            if one.state is State.DONE and one.location and one.digests and 200 <= one.status < 300
+            and secrets.randbelow(1 << 32) < bound
         ]  # fmt: skip
         if chosen:
             await self._call(self._desk.ask_again, node, segment, chosen, most=MOST_WAITING, now=clock.now())
 
     async def run(self) -> None:
         """Ask, one after the other, for ever."""
-        self._pool = Pool(pool_options(self._config, self._seed.url, self._collection.spool))
-        try:
-            while True:
-                for one in await self._call(self._desk.asked_again, MOST_WAITING):
-                    await self._check(one)
-                    await asyncio.sleep(max(PAUSE, self._config.delay))
-                await asyncio.sleep(PAUSE)
-        finally:
-            await self._pool.close()
+        while True:
+            if one := await self._call(self._next):
+                await self._check(one)
+            await asyncio.sleep(max(PAUSE, self._config.delay))
+
+    def _next(self) -> Asked | None:
+        """Return what is to be asked now: what is dead says nothing of what was."""
+        waiting = self._desk.asked_again(MOST_WAITING)
+        turns = sorted(waiting, key=lambda one: self._tries.get(one.fetch_id, 0))
+        return next((one for one in turns if not self._is_dead(one)), None)
+
+    def _is_dead(self, one: Asked) -> bool:
+        return self._vigil.is_closed(origin(one.fetch.url), one.fetch.lane)
 
     async def _check(self, one: Asked) -> None:
         state, why, ours = await self._compared(one)
+        if state == "differs" and await self._call(lambda: self._is_dead(one) or not self._desk.stands(one)):
+            state = "again"  # it died meanwhile, or what it had said in its death was taken back
         if state == "again":
             self._tries[one.fetch_id] = tries = self._tries.get(one.fetch_id, 0) + 1
             if tries < TRIES:
+                if ours is not None:
+                    ours.unlink(missing_ok=True)
                 return
             state = "unchecked"
         if state == "differs" and ours is not None:
@@ -143,12 +157,13 @@ class Witness:
             second.unlink()
         if ours is None or again is None or not ours.is_borne_out_by(again):
             return "unchecked", why or "the site answers otherwise each time", first
+        if await self._asker.payload(bogus(one.fetch.url)) == ours.payload:
+            return "unchecked", "the site answers so under any URL", first
         return "differs", "the site answers otherwise, twice the same", first
 
     async def _asked(self, fetch: Fetch) -> tuple[Path | None, str]:
         """Ask the site; return a segment with its answer, or why there is none."""
-        assert self._pool is not None
-        capture = await self._pool.fetch(method=fetch.method, url=fetch.url, headers=fetch.headers, body=fetch.body)
+        capture = await self._asker.ask(fetch)
         try:
             if capture.outcome is not Outcome.OK or not 200 <= capture.status < 300:
                 return None, f"HTTP {capture.status}" if capture.status else capture.outcome.value
@@ -194,7 +209,7 @@ class Witness:
         kind = self._spider.segment_class(one.fetch.lane)
         self._desk.add_segment(name, kind, f"{self._desk.prefix}w0")
         ours.rename(path)
-        self._desk.disbelieve(one.node, theirs)
+        self._desk.take_back([theirs])
         recover(path, collection, self._desk, self._spider, self._seed, self._admission)
         seal(path, index_dir=collection.indexes, manifest_path=collection.manifest, segment_class=kind.value)
         self._desk.set_segment_state(name, "sealed")

@@ -25,6 +25,8 @@ class LimitedSite:
         self.rate = rate
         self.wait = wait
         self.log: list[Seen] = []
+        #: Status and body of every answer, where the site is dead.
+        self.epitaph: tuple[int, str] | None = None
         #: Requests still allowed, refilled steadily; up to half a second's worth may gather.
         self._tokens = rate / 2
         self._refilled = time.monotonic()
@@ -76,6 +78,8 @@ class LimitedSite:
             self._until = max(self._until, now + self.wait)
             return 429, f"Retry-After: {self.wait}\r\n", ""
         self._tokens -= 1
+        if self.epitaph is not None:
+            return self.epitaph[0], "", self.epitaph[1]
         if not path.strip("/").isdigit() and path != "/":
             return 404, "", ""
         number = int(path.strip("/") or 0)

@@ -63,11 +63,11 @@ class Rescue:
     def collection(self) -> Path:
         return self.root / "c"
 
-    def begin(self) -> None:
+    def begin(self, *more: object) -> None:
         """Make the collection; what is asked for that is asked again by volunteers."""
         ran = archive(
             "crawl", self.site, "--into", self.collection, "--frontier", self.address, "--lease", f"{LEASE}s",
-            "--max-time", "0.01", "--workers", 1, "--rate", RATE,
+            "--max-time", "0.01", "--workers", 1, "--rate", RATE, *more,
         )  # fmt: skip
         assert ran.code == 7, ran.err
 

@@ -336,6 +336,7 @@ def test_a_forged_capture_is_found_while_the_site_is_there(tmp_path: Path, addre
         assert archive("verify", rescue.collection).code == 0
 
 
+@pytest.mark.timeout(300)
 def test_a_coordinator_that_is_killed_at_each_step_settles_all_once(tmp_path: Path, address: str) -> None:
     with LimitedSite(PAGES, rate=500, wait=1) as site:
         rescue = begun(tmp_path, address, site)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from crawler.deathwatch.case import APART, GOOD, HOLD, HOLD_SILENT, UNSURE, Case, End, Stage, bogus
-from crawler.deathwatch.signs import RUN, Key, Part, Sign, Streaks, key_of, seen
+from crawler.deathwatch.signs import RUN, Key, Part, Sign, Streaks, key_of, seen, sign_of
 from crawler.deathwatch.watch import ANEW, RECENT, Suspicion, Watch
 from crawler.model import Digests, Fetch, Outcome, Seen, Settlement, State, Verdict
 
@@ -334,3 +334,12 @@ def test_a_bogus_url_keeps_its_shape() -> None:
 def test_an_answer_without_a_look_says_nothing() -> None:
     assert key_of(Settlement(id=1, token=1, state=State.DONE)) is None
     assert key_of(answer(1, Sign.LOGIN)) == Key(Sign.LOGIN)
+
+
+def test_why_something_was_given_up_says_what_it_looked_like() -> None:
+    whys = {
+        "HTTP 403": Sign.FORBIDDEN, "HTTP 503": Sign.SILENT, "HTTP 429": Sign.NOTHING, "HTTP 404": Sign.MISSING,
+        "login": Sign.LOGIN, "tombstone": Sign.TOMBSTONE, "dns": Sign.DNS, "tls": Sign.TLS, "timeout": Sign.SILENT,
+        "cut": Sign.SILENT, "ok": Sign.NOTHING, "": Sign.NOTHING, "second look": Sign.NOTHING, "HTTP 4031": Sign.NOTHING,
+    }  # fmt: skip
+    assert {why: sign_of(why) for why in whys} == whys

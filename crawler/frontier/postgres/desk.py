@@ -78,15 +78,16 @@ class Desk(PostgresFrontier):
     # Leases
 
     def lend(
-        self, to: Volunteer, n: int, *, now: float, seconds: float, admit: Callable[[Fetch], Refusal | None]
-    ) -> tuple[Leased, ...]:
+        self, to: Volunteer, n: int, *, now: float, seconds: float, admit: Callable[[Fetch], Refusal | None],
+        closed: Callable[[str, str], bool] = lambda origin, lane: False,
+    ) -> tuple[Leased, ...]:  # fmt: skip
         """Hand out up to ``n`` due fetches, within the volunteer's quota."""
         n = min(n, to.quota_leases - self._leased_by(to))
         if n <= 0:
             return ()
         with self._counting_for(to.node):
             return self.lease(
-                n, worker=to.worker, now=now, seconds=seconds, admit=admit, room=lambda place: n
+                n, worker=to.worker, now=now, seconds=seconds, admit=admit, room=lambda place: n, closed=closed
             ).fetches  # fmt: skip
 
     @steadily
@@ -143,6 +144,21 @@ class Desk(PostgresFrontier):
                 self._settle((number, bucket, old, token, url), told, now)
             self._write_gathered()
         return len(rows)
+
+    @steadily
+    def tokens(self, by: Volunteer, ids: Sequence[int]) -> dict[int, int]:
+        """Return the tokens under which a volunteer has these, of those that are its own."""
+        return {row[0]: row[3] for row in self._owned(by, list(ids))}
+
+    @steadily
+    def lent(self, to: Volunteer, ids: Sequence[tuple[int, int]]) -> list[tuple[int, int, str, str]]:
+        """Return (id, token, URL, lane) of what a volunteer is to fetch, of these (id, token)."""
+        text = (
+            "SELECT l.id, l.token, k.url, b.lane FROM leased l JOIN known k ON k.id = l.id "
+            "JOIN bucket b ON b.id = k.bucket WHERE l.id = ANY(?) AND l.worker = ?"
+        )
+        rows = self._db.execute(text, ([number for number, _ in ids], to.worker)).fetchall()
+        return [row for row in rows if (row[0], row[1]) in set(ids)]
 
     @steadily
     def put_back_but(self, by: Volunteer, ids: Sequence[int]) -> int:
@@ -304,15 +320,31 @@ class Desk(PostgresFrontier):
         return [Asked(row[0], row[1], msgspec.msgpack.decode(row[2], type=Fetch), *row[3:]) for row in rows]
 
     @steadily
+    def stands(self, one: Asked) -> bool:
+        """Say whether a fetch is still settled by the capture that is asked for again."""
+        text = (
+            "SELECT 1 FROM fetch f JOIN segment s ON s.id = f.segment "
+            "WHERE f.id = ? AND f.state = 'done' AND s.name = ? AND f.offset = ?"
+        )
+        return bool(self._db.execute(text, (one.fetch_id, one.segment, one.offset)).fetchone())
+
+    @steadily
     def bear_witness(self, one: Asked, state: str, told: str, *, now: float) -> None:
         """Note what came of asking again: agrees, differs, unchecked."""
         text = "UPDATE witness SET state = ?, told = ?, changed = ? WHERE fetch = ?"
         self._db.execute(text, (state, told, now, one.fetch_id))
 
-    def disbelieve(self, node: int, told: Settlement) -> None:
-        """Undo what a volunteer's capture settled."""
-        with self._counting_for(node):
-            self.take_back([told])
+    def take_back(self, told: Iterable[Settlement]) -> int:
+        """Undo settlements that were wrong: each is counted for the node that brought it."""
+        told = list(told)
+        names = list({one.location.segment for one in told if one.location})
+        nodes = dict(self._db.execute("SELECT name, node FROM segment WHERE name = ANY(?)", (names,)).fetchall())
+        count = 0
+        for node in sorted({self.node, *nodes.values()}):
+            its = [one for one in told if nodes.get(one.location.segment if one.location else "", self.node) == node]
+            with self._counting_for(node):
+                count += super().take_back(its)
+        return count
 
     def _write(self, number: int, bucket: int, old: str, token: int, told: Settlement, now: float) -> None:
         if old == "held":

@@ -482,7 +482,7 @@ VALUES (:fetch, :node, :segment, :place, :payload, :now) ON CONFLICT (fetch) DO 
 -- name: asked_again
 -- Captures that are to be asked for again, as long as they stand for their fetches.
 SELECT f.id, f.token, f.work, w.node, s.name, w.offset FROM witness w JOIN fetch f ON f.id = w.fetch
-JOIN segment s ON s.id = w.segment WHERE w.state = 'asked' AND f.segment = w.segment AND f.offset = w.offset
+JOIN segment s ON s.id = w.segment WHERE w.state = 'asked' AND f.state = 'done' AND f.segment = w.segment AND f.offset = w.offset
 ORDER BY w.changed LIMIT :most;
 
 -- name: by_volunteers

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -12,11 +13,12 @@ from crawler.frontier.errands import ErrandFrontier
 from crawler.frontier.postgres.desk import MOST_VAIN, Brought, Desk
 from crawler.frontier.postgres.reader import PostgresReader
 from crawler.frontier.postgres.register import NotInvited, Register, Volunteer
-from crawler.model import Fetch, Leased, SegmentClass, Settlement, State
+from crawler.model import Digests, Fetch, Leased, SegmentClass, Settlement, State
 from tests.conformance.frontier import database
 from tests.conformance.frontier.support import at, fetch, lease, settle, told
 
 NOW = 1000.0
+DIGESTS = Digests(block_sha256="0" * 64, payload_sha256="1" * 64, payload_sha1="A" * 32, payload_length=9)
 
 
 @pytest.fixture
@@ -248,3 +250,28 @@ def test_nobody_cuts_short_what_another_said_of_a_host(desk: Desk) -> None:
     for until, then in ((50.0, 50.0), (20.0, 50.0), (70.0, 70.0)):
         desk.freeze(place, until)
         assert desk._db.execute("SELECT frozen_until FROM origin WHERE name = ?", (place,)).fetchone()[0] == then
+
+
+def test_what_is_taken_back_is_counted_for_who_had_brought_it(desk: Desk, register: Register, address: str) -> None:
+    volunteer = joined(register, "one")
+    one, two = lend(desk, volunteer, 2)
+    assert desk.lent(volunteer, [*ids((one,)), (two.id, two.token + 1)]) == [
+        (one.id, one.token, one.fetch.url, one.fetch.lane)
+    ]
+    name = segment_of(desk, volunteer)
+    assert desk.hold(volunteer, name, ids((one,)), now=NOW) == [one.id]
+    tokens = desk.tokens(volunteer, [one.id, two.id, 999])
+    assert tokens.keys() == {one.id, two.id}
+    brought = replace(told(one, location=at(0, name)), token=tokens[one.id])
+    assert desk.prove(volunteer, [brought], now=NOW) == [brought]
+    vain = Settlement(id=two.id, token=two.token, state=State.QUEUED)
+    desk.hand_back(volunteer, ids((two,)), "HTTP 403", now=NOW)
+    desk.ask_again(volunteer.node, name, [replace(brought, digests=DIGESTS)], most=9, now=NOW)
+    (asked,) = desk.asked_again(9)
+    assert desk.stands(asked)
+    assert desk.take_back([brought, vain]) == 2
+    assert (desk.asked_again(9), desk.stands(asked)) == ([], False), "nobody compares what does not count"
+    totals = dict(desk._db.execute("SELECT name, n FROM total_of WHERE node = ?", (volunteer.node,)).fetchall())
+    assert (totals["captures"], totals["attempts"]) == (0, 1)
+    assert set(states(address).values()) == {"queued"}
+    assert {leased.attempt for leased in lend(desk, volunteer)} == {0}, "nor has it been tried in vain"
