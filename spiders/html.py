@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
@@ -222,6 +223,9 @@ class _Tags:
             self._base = absolute(self._url, attributes["href"])
         elif tag == "style" or (tag == "title" and not self.named.title):
             self._inside = tag
+
+    #: lxml asks for it at every page, and it takes long to find out.
+    start.__signature__ = signature(start)  # type: ignore[attr-defined]
 
     def end(self, tag: str) -> None:
         self._end_text()

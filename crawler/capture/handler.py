@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from crawler.model import Leased
 
 #: A run ends after so many seconds, captures, or bytes of bodies in memory.
-SECONDS = 0.25
+SECONDS = 1.0
 MOST = 50
 MOST_BYTES = 4 << 20
 

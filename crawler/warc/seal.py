@@ -25,7 +25,7 @@ from crawler.warc import cdxj, manifest
 from crawler.warc.reader import Records
 from crawler.warc.verify.records import RecordChecks
 from crawler.warc.verify.references import References
-from crawler.warc.verify.rules import DAMAGE, ORIGINS_FAULT
+from crawler.warc.verify.rules import DAMAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -158,7 +158,7 @@ def _read(path: Path, name: str) -> _Reading:
         reading.size += len(data)
 
     references, ours = References(), class_of(name) != SegmentClass.IMPORTED
-    checks = RecordChecks(path.name, name, references, hashes_payloads=False, ours=ours)
+    checks = RecordChecks(path.name, name, references, looks_inside=False, ours=ours)
     records, indexer = Records(path, seen=seen, watch=checks.watch), cdxj.Indexer(name)
     for record in records:
         _refuse(checks.check(record), ours=ours)
@@ -177,9 +177,9 @@ def _read(path: Path, name: str) -> _Reading:
 
 
 def _refuse(findings: Iterable[Finding], *, ours: bool) -> None:
-    """Raise Damaged at the first that is an error and not of the origin's making; in others' files at damage alone."""
+    """Raise Damaged at the first that is an error; in others' files at damage alone."""
     for finding in findings:
-        counts = finding.severity == "error" and finding.rule not in ORIGINS_FAULT if ours else finding.rule in DAMAGE
+        counts = finding.severity == "error" if ours else finding.rule in DAMAGE
         if counts:
             raise Damaged(f"{finding.file}:{finding.offset}: {finding.rule}: {finding.message}")
 

@@ -36,15 +36,15 @@ class RecordChecks:
     """Checks the records of a file: ``watch`` is for its reader, ``check`` for each record that was read.
 
     ``file`` is how findings name it, ``name`` what WARC-Filename should say. What records say of each other goes to
-    ``references``, to be asked when all files were read. Without ``hashes_payloads`` the block digest alone answers
-    for a record's bytes, which the payload's are among.
+    ``references``, to be asked when all files were read. Unless it ``looks_inside`` the block digest alone answers for
+    a record's bytes: the HTTP message in them was read when they came, and is as the origin made it.
     """
 
     def __init__(
-        self, file: str, name: str, references: References, *, hashes_payloads: bool = True, ours: bool = False
+        self, file: str, name: str, references: References, *, looks_inside: bool = True, ours: bool = False
     ) -> None:
         self._file = file
-        self._hashes_payloads = hashes_payloads
+        self._looks_inside = looks_inside
         self._ours = ours
         #: What a warcinfo may call this file: the one that it was made of wrote another name.
         self._names = {name.removesuffix(OPEN_SUFFIX), ""}
@@ -57,8 +57,8 @@ class RecordChecks:
 
     def watch(self, record: RawRecord) -> Callable[[bytes], object]:
         """Return what hears the block of the record that is read next."""
-        method = self._asked(record) or "GET" if _is_answer(record) else None
-        message = Message(record, method, hashes_payload=self._hashes_payloads)
+        method = self._asked(record) or "GET" if self._looks_inside and _is_answer(record) else None
+        message = Message(record, method, hashes_payload=self._looks_inside)
         self._message, self._start = message, b""
         return message.feed if record.type != "request" else self._hear_request
 
@@ -96,7 +96,7 @@ class RecordChecks:
         yield from self._digests(record, message)
         if kind == "request":
             self._keep(record)
-        elif _is_answer(record):
+        elif self._looks_inside and _is_answer(record):
             yield from self._answer(record, message)
         if kind == "revisit":
             yield from _revisit(record)
@@ -119,7 +119,7 @@ class RecordChecks:
         if not payload or first.get("warc-type") not in _PROVED or "warc-segment-number" in first:
             return
         if message.payload is None:
-            if self._hashes_payloads:
+            if self._looks_inside:
                 yield "W040-digest-algorithm", payload
         elif digests.value(payload) != message.payload.digest():
             yield _wrong_payload(record, message, payload), payload

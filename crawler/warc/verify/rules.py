@@ -100,14 +100,16 @@ RULES: dict[str, Rule] = {
     "Z021-profile": Rule("warning", "a profile or version of WACZ other than 1.x"),
 }
 # fmt: on
-#: What a server can make us record: faults of the origin, faithfully kept, and no reason not to seal a segment.
-ORIGINS_FAULT = frozenset(
-    {"W013-http-short", "W014-http-head", "W025-http-version", "W033-transfer-coding", "W034-content-coding"}
-)
 #: What says that bytes were lost or changed since they were written, whatever the writer's habits were.
-DAMAGE = frozenset({
-    "W001-torn", "W003-tail", "W010-block-digest", "W027-length", "W032-garbage",
-})  # fmt: skip
+DAMAGE = frozenset(
+    {
+        "W001-torn",
+        "W003-tail",
+        "W010-block-digest",
+        "W027-length",
+        "W032-garbage",
+    }
+)  # fmt: skip
 
 
 def of_others(found: Finding) -> Finding:
