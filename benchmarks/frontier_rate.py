@@ -27,6 +27,7 @@ from urllib.parse import parse_qs, urlsplit
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from crawler import garbage
 from crawler.frontier.postgres.engine import PostgresFrontier
 from crawler.frontier.sqlite import SqliteFrontier
 from crawler.model import Commit, Digests, Fetch, Leased, Location, Settlement, State
@@ -76,6 +77,7 @@ def settled(one: Leased, name: str, offset: int) -> Settlement:
 
 
 def write(place: str, name: str, seconds: float, ready: object, told: object) -> None:
+    garbage.seldom()  # as a crawl does
     frontier, offsets = opened(place, name), count(1)
     ready.wait()  # type: ignore[attr-defined]
     done, making, start = 0, 0.0, time.monotonic()
@@ -93,8 +95,8 @@ def write(place: str, name: str, seconds: float, ready: object, told: object) ->
         done += frontier.commit(
             Commit(settlements=tuple(settlements), low_water={f"{name}.warc.gz": offset}), now=time.time()
         )
+    frontier.close()  # which writes what was yet to be written
     spent, took = time.process_time() - before, time.monotonic() - start
-    frontier.close()
     told.put((done, done / took, spent - making, making))  # type: ignore[attr-defined]
 
 

@@ -13,6 +13,7 @@ import io
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import blake2b
+from struct import Struct
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 from urllib.parse import urlsplit
 
@@ -22,12 +23,20 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+_size = Struct(">Q").pack
 #: A body up to this many bytes stays in memory; a bigger one is spooled to disk.
 SPOOL_THRESHOLD = 1 << 20
 #: The lane of what was asked to recognise a site: recorded, but no fetch of the frontier.
 PROBE_LANE = "probe"
 #: A payload below this many bytes is never replaced by a revisit (design section 4).
 REVISIT_MIN_BYTES = 1024
+
+
+def _sized(part: bytes) -> bytes:
+    return _size(len(part)) + part
+
+
+_GET, _NOTHING = _sized(b"GET"), _sized(b"")
 
 
 class SegmentClass(StrEnum):
@@ -155,9 +164,10 @@ class Fetch:
     @property
     def fingerprint(self) -> bytes:
         """128 bits over method, canonical URL and body; unique within a round."""
-        parts = (self.method.encode(), canonical(self.url).encode(), self.body)
-        told = b"".join([piece for part in parts for piece in (len(part).to_bytes(8, "big"), part)])
-        return blake2b(told, digest_size=16).digest()
+        url = canonical(self.url).encode()
+        method = _GET if self.method == "GET" else _sized(self.method.encode())
+        body = _sized(self.body) if self.body else _NOTHING
+        return blake2b(b"%b%b%b%b" % (method, _size(len(url)), url, body), digest_size=16).digest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

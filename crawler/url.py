@@ -25,12 +25,12 @@ def canonical(url: str) -> str:
     Only the spelling changes; the order and repetition of query parameters can carry meaning and stay. Raises
     ValueError where there is no such URL.
     """
+    if _PLAIN.fullmatch(url):
+        return url
     return _short(url) if len(url) <= _SHORT else _spell(url)
 
 
 def _spell(url: str) -> str:
-    if _PLAIN.fullmatch(url):
-        return url
     # As heavy as all the rest, and most URLs never come here.
     from w3lib.url import safe_url_string  # noqa: PLC0415
 
@@ -56,12 +56,21 @@ _short = lru_cache(maxsize=65536)(_spell)
 
 def origin(url: str) -> str:
     """Return ``scheme://host[:port]``, the unit of politeness and of robots.txt."""
+    if url.startswith(("https://", "http://")) and 8 < (end := url.find("/", 8)) < _SHORT:
+        return _origin(url[: end + 1])  # URLs are many, and their origins few
+    return _origin_of(url)
+
+
+def _origin_of(url: str) -> str:
     known = canonical(url)
     end = known.find("/", known.find("://") + 3)
     if end > 0:
         return known[:end]
     parts = urlsplit(known)
     return f"{parts.scheme}://{parts.netloc}"
+
+
+_origin = lru_cache(maxsize=4096)(_origin_of)
 
 
 def host_of(url: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import gc
 import logging
 import os
 import re
@@ -26,7 +25,7 @@ import uvloop
 from scrapy.crawler import AsyncCrawlerRunner, Crawler
 from scrapy.settings import Settings
 
-from crawler import clock
+from crawler import clock, garbage
 from crawler.capture.earlier import Earlier, earlier
 from crawler.capture.pool import Pool
 from crawler.capture.recorder import Recorder
@@ -374,9 +373,7 @@ async def _main(fd: int) -> int:
 
 def run(fd: int) -> NoReturn:
     """Work for the supervisor at the other end of a socket, and end the process."""
-    # What is imported stays; little of what a capture makes is a cycle.
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    garbage.seldom()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         code = runner.run(_main(fd))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
+from crawler import garbage
 from crawler.collection import Collection, is_vacant
 from crawler.commands.console import printable, size
 from crawler.commands.running import Progress, log_to
@@ -125,6 +126,7 @@ def _run(
         collection, frontier, config, seed, get(marker.platform), progress=view.show, say=console.say,
         volunteer=liaison, nursery=workers,
     )  # fmt: skip
+    garbage.seldom()
     try:
         return asyncio.run(_until_stopped(supervisor, console))
     finally:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from tqdm import tqdm
 
-from crawler import clock
+from crawler import clock, garbage
 from crawler.admission import Admission
 from crawler.collection import Collection, default_root, is_vacant
 from crawler.commands import pushing
@@ -184,6 +184,7 @@ def _run(
         console.say(f"Round {frontier.round}{'' if is_new else ', begun before, goes on'}: what is new or changed.")
     for text, count in supervisor.sweep(order.templates).items():
         console.say(f"{text}: {count:,} ids to ask" if count else f"{text}: goes on where it was")
+    garbage.seldom()
     try:
         return asyncio.run(_until_stopped(supervisor, seed, config, site, console, listener, view))
     finally:

@@ -30,7 +30,7 @@ CREATE INDEX IF NOT EXISTS errand_open ON errand (told) WHERE told = '';
 """
 _UNTOLD = """
 SELECT e.id, e.token, f.state, f.reason, s.name FROM errand e
-JOIN fetch f ON f.round = :round AND f.fingerprint = e.fingerprint LEFT JOIN segment s ON s.id = f.segment
+JOIN fetch f ON f.id = fetch_of(:round, e.fingerprint) LEFT JOIN segment s ON s.id = f.segment
 WHERE e.told = '' AND f.state IN ('done', 'failed', 'parked', 'excluded') LIMIT :most
 """
 _SETTLED = frozenset({"done", "failed", "parked", "excluded"})

@@ -91,14 +91,10 @@ class Mending(Settling):
                     else (None,) * 4
                 )
                 self._db.execute(self._sql["place"], dict(zip(_PLACE, (*told, number), strict=True)))
-            for digest, at in self._db.execute(
-                "SELECT sha256, offset FROM payload WHERE segment = :was", facts
-            ).fetchall():
+            for payload, at in self._db.execute(self._sql["payloads_in"], facts).fetchall():
                 if at in places:
-                    moved = (facts["now"], places[at][0], digest, facts["was"])
-                    self._db.execute(
-                        "UPDATE payload SET segment = ?, offset = ? WHERE sha256 = ? AND segment = ?", moved
-                    )
+                    moved = {**facts, "id": payload, "offset": places[at][0]}
+                    self._db.execute(self._sql["payload_moved"], moved)
             self._db.execute("DELETE FROM payload WHERE segment = :was", facts)
             self._db.execute("DELETE FROM settled WHERE segment = :was", facts)
             self._db.execute(self._sql["stand_for"], facts)

@@ -63,12 +63,12 @@ WHERE bucket = :bucket AND state = 'queued' AND not_before <= :now ORDER BY not_
 
 -- name: find_by_fingerprint
 -- A fetch of this round by its fingerprint.
-SELECT id, bucket, state, token, url, reason FROM fetch WHERE round = :round AND fingerprint = :fingerprint;
+SELECT id, bucket, state, token, url, reason FROM fetch WHERE id = fetch_of(:round, :fingerprint);
 
 -- name: work
 -- What a known fetch is to be done as, and where its capture stands.
 SELECT f.id, f.work, f.state, f.bucket, f.reason, s.name, f.offset, f.token FROM fetch f LEFT JOIN segment s ON s.id = f.segment
-WHERE f.round = :round AND f.fingerprint = :fingerprint;
+WHERE f.id = fetch_of(:round, :fingerprint);
 
 -- name: places
 -- Where the answers of all that is done stand.
@@ -141,6 +141,14 @@ AND (:reason IS NULL OR reason = :reason);
 -- A parked or failed fetch is tried afresh.
 UPDATE fetch SET state = 'queued', attempts = 0, not_before = 0, reason = '' WHERE id = :id;
 
+-- name: payloads_in
+-- Payloads that stand in a segment.
+SELECT id, offset FROM payload WHERE segment = :was;
+
+-- name: payload_moved
+-- Where a payload stands, after its segment was rewritten.
+UPDATE payload SET segment = :now, offset = :offset WHERE id = :id AND segment = :was;
+
 -- name: place
 -- Where a fetch stands, after its segment was rewritten.
 UPDATE fetch SET segment = :segment, offset = :offset, response_offset = :response_offset, response_length = :response_length
@@ -153,7 +161,7 @@ UPDATE segment SET state = 'sealed', low_water = :size, class = (SELECT class FR
 -- name: settled_by
 -- A fetch as the holder of a token settled it.
 SELECT id, bucket, state, reason FROM fetch WHERE state NOT IN ('leased', 'queued') AND token = :token
-AND (id = :id OR (:id < 0 AND round = :round AND fingerprint = :fingerprint));
+AND id = CASE WHEN :id < 0 THEN fetch_of(:round, :fingerprint) ELSE :id END;
 
 -- name: tried_by
 -- A fetch that waits since the holder of a token tried it in vain.
@@ -201,14 +209,14 @@ INSERT INTO coverage (kind, day, standing, n) VALUES (:kind, :day, :standing, :n
 ON CONFLICT (kind, day, standing) DO UPDATE SET n = n + excluded.n;
 
 -- name: earlier
--- Where the capture of an earlier round stands.
-SELECT s.name, f.response_offset FROM fetch f JOIN segment s ON s.id = f.segment
-WHERE f.round = :round AND f.fingerprint = :fingerprint AND f.state = 'done' AND f.status = 200;
+-- Where the capture of an earlier round stands; all of those are in the index.
+SELECT s.name, f.response_offset FROM known k JOIN fetch f ON f.id = k.id JOIN segment s ON s.id = f.segment
+WHERE k.round = :round AND k.key = :fingerprint AND f.state = 'done' AND f.status = 200;
 
 -- name: evidence
 -- Where the capture stands that settled a URL.
 SELECT s.name, f.offset, f.status FROM fetch f LEFT JOIN segment s ON s.id = f.segment
-WHERE f.round = :round AND f.fingerprint = :fingerprint;
+WHERE f.id = fetch_of(:round, :fingerprint);
 
 -- name: numbers
 -- The ids of a kind that are numbers, in order.

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import msgspec
 
 from crawler.errors import DiskFull, OutlastError, UsageError
+from crawler.frontier.behind import Index
 from crawler.frontier.interface import Bucket, Host, Stats, Stretch, Swept, Trouble
 from crawler.model import Claim, Covered, Fetch, Gate, Note, Original, Standing, source_of
 
@@ -24,7 +25,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 #: 2: leases are no rows; an Outlast that knows but 1 would wait for those that were counted when a crawl was killed.
-FORMAT = 2
+#: 3: hashes are found in one index, which is written behind.
+FORMAT = 3
+#: What is found by a hash, and how many of it are remembered before their index is written: some 150 bytes each.
+_FETCHES = ("indexed fetch", "SELECT id, round, fingerprint FROM fetch WHERE id > ? ORDER BY id")
+_PAYLOADS = ("indexed payload", "SELECT id, 0, substr(sha256, 1, 16) FROM payload WHERE id > ? ORDER BY id")
+MOST_FETCHES, MOST_PAYLOADS = 1 << 18, 1 << 15
 STANDINGS = list(Standing)
 RANK = {standing: rank for rank, standing in enumerate(STANDINGS)}
 _COUNTED = ("queued", "leased", "done", "failed", "parked", "excluded")
@@ -55,6 +61,8 @@ def disk_fault(place: object, error: sqlite3.Error) -> OutlastError:
 class FrontierReader:
     """A frontier's file, opened to be read. Raises UsageError where a newer Outlast made it, or it is damaged."""
 
+    _index: type[Index] = Index
+
     def __init__(self, path: Path) -> None:
         # A write-ahead log needs a shared-memory file beside it; on a medium that takes none, nobody can be writing.
         immutable = "" if os.access(path.parent, os.W_OK) else "&immutable=1"
@@ -77,6 +85,9 @@ class FrontierReader:
         )
         try:
             self._db.execute("PRAGMA cache_size = -65536")
+            self._fetches = self._index(self._db, *_FETCHES, MOST_FETCHES)
+            self._payloads = self._index(self._db, *_PAYLOADS, MOST_PAYLOADS)
+            self._db.create_function("fetch_of", 2, self._fetches.find)
             yield
         except BaseException:
             self._db.close()
@@ -152,9 +163,11 @@ class FrontierReader:
 
     def known_payload(self, sha256: str) -> Original | None:
         """Return the committed record that first had this payload."""
+        digest = bytes.fromhex(sha256)
         row = self._db.execute(
-            "SELECT record_id, url, date, name FROM payload JOIN segment s ON s.id = payload.segment WHERE sha256 = ?",
-            (bytes.fromhex(sha256),),
+            "SELECT record_id, url, date, name FROM payload p JOIN segment s ON s.id = p.segment "
+            "WHERE p.id = ? AND sha256 = ?",
+            (self._payloads.find(0, digest[:16]), digest),
         ).fetchone()
         return Original(record_id=row[0], url=row[1], date=row[2], segment=row[3]) if row else None
 

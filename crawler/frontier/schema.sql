@@ -61,7 +61,6 @@ CREATE TABLE IF NOT EXISTS fetch (
     response_length INTEGER
 ) STRICT;
 
-CREATE UNIQUE INDEX IF NOT EXISTS fetch_known ON fetch (round, fingerprint);
 CREATE INDEX IF NOT EXISTS fetch_due ON fetch (bucket, not_before, id) WHERE state = 'queued';
 CREATE INDEX IF NOT EXISTS fetch_waiting ON fetch (not_before) WHERE state = 'queued' AND not_before > 0;
 CREATE INDEX IF NOT EXISTS fetch_held ON fetch (worker) WHERE state = 'leased';
@@ -102,13 +101,18 @@ CREATE TABLE IF NOT EXISTS segment (
 CREATE TABLE IF NOT EXISTS settled (segment INTEGER NOT NULL, offset INTEGER NOT NULL, PRIMARY KEY (segment, offset)) STRICT, WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS payload (
-    sha256 BLOB PRIMARY KEY,
+    id INTEGER PRIMARY KEY,
+    sha256 BLOB NOT NULL,
     record_id TEXT NOT NULL,
     url TEXT NOT NULL,
     date TEXT NOT NULL,
     segment INTEGER NOT NULL,
     offset INTEGER NOT NULL             -- of the response record
-) STRICT, WITHOUT ROWID;
+) STRICT;
+
+-- Which row has a hash: a fetch its fingerprint, in its round; a payload the first half of its SHA-256, in round 0.
+-- Written behind the rows (behind.py); up to which ids, say the settings "indexed fetch" and "indexed payload".
+CREATE TABLE IF NOT EXISTS known (round INTEGER NOT NULL, key BLOB NOT NULL, id INTEGER NOT NULL, PRIMARY KEY (round, key)) STRICT, WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS covered (
     kind TEXT NOT NULL,

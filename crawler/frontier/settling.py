@@ -35,8 +35,12 @@ class Settling(Leasing):
         if swept is not None and told.state is State.DONE:
             self._sweeps.settle(*swept, is_hit=not _lacks(told, url) and not is_hole)
         if is_hole:
-            self._db.execute(self._sql["drop"], {"id": number})
+            self._drop(number)
         self._take_in(told, url, bucket, swept[0] if swept is not None and is_hole else None)
+
+    def _drop(self, number: int) -> None:
+        """Delete the row of a hole."""
+        self._db.execute(self._sql["drop"], {"id": number})
 
     def _is_hole(self, told: Settlement, url: str, *, is_swept: bool) -> bool:
         """Say whether what became of a swept id is not worth a row: nothing is there, or nothing for strangers.

@@ -7,12 +7,13 @@ their own (``synchronous=NORMAL``), while a commit (``FULL``) also makes everyth
 from __future__ import annotations
 
 import sqlite3
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from importlib.resources import files
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
 from crawler.failpoint import failpoint
+from crawler.frontier.behind import Behind
 from crawler.frontier.covering import Thing
 from crawler.frontier.engine import Engine
 from crawler.frontier.leases import Leases, Lent
@@ -21,7 +22,7 @@ from crawler.frontier.reader import FORMAT, disk_fault
 from crawler.model import Leased, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from crawler.frontier.leasing import Admit
@@ -62,6 +63,10 @@ class SqliteFrontier(Engine):
     Raises UsageError where the file was made by a newer Outlast or is damaged.
     """
 
+    _index = Behind
+    _fetches: Behind
+    _payloads: Behind
+
     def __init__(self, path: Path | str) -> None:
         try:
             with self._opening(str(path), factory=_Connection):
@@ -76,7 +81,7 @@ class SqliteFrontier(Engine):
         self._start()
 
     def _prepare(self) -> None:
-        self._db.execute("PRAGMA page_size = 4096")
+        self._db.execute("PRAGMA page_size = 8192")
         self._db.execute("PRAGMA journal_mode = WAL")
         # What is written at random places is written less often, the more of it comes together.
         self._db.execute(f"PRAGMA wal_autocheckpoint = {_LOG // self._db.execute('PRAGMA page_size').fetchone()[0]}")
@@ -85,6 +90,9 @@ class SqliteFrontier(Engine):
         is_new = self._db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").fetchone()[0] == 0
         schema = files("crawler.frontier").joinpath("schema.sql").read_text("utf-8")
         self._db.executescript(f"BEGIN; {schema} COMMIT;")
+        if self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'fetch_known'").fetchone():
+            upgrade = files("crawler.frontier").joinpath("format3.sql").read_text("utf-8")
+            self._db.executescript(f"BEGIN; {upgrade} COMMIT;")
         for table, column, what in _ADDED:
             if not self._has_column(table, column):
                 self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {what}")
@@ -93,7 +101,19 @@ class SqliteFrontier(Engine):
 
     def _forget(self) -> None:
         super()._forget()
-        self._next: Iterator[int] | None = None
+        self._fetches.forget()
+        self._payloads.forget()
+
+    def close(self) -> None:
+        """Close the file, its index complete; where that cannot be written, who begins next reads the rows."""
+        with suppress(sqlite3.Error), self._transaction():
+            self._fetches.flush()
+            self._payloads.flush()
+        super().close()
+
+    def _may_begin(self, number: int) -> bool:
+        self._fetches.flush()
+        return super()._may_begin(number)
 
     def open_round(self, number: int, recheck: Callable[[Fetch], bool] | None = None) -> None:
         """Begin a round."""
@@ -226,9 +246,8 @@ class SqliteFrontier(Engine):
         """Give an id of a sweep a row of its own, now that it has something to say."""
         self._sweeps.take(*self._sweep_of(lent))
         self._write_gathered()
-        self._insert({lent.fetch.fingerprint: (lent.bucket, lent.fetch)})
-        assert self._next is not None
-        return self._last
+        (number,) = self._insert({lent.fetch.fingerprint: (lent.bucket, lent.fetch)})
+        return number
 
     def _sweep_of(self, lent: Lent) -> tuple[Any, int]:
         assert lent.swept is not None
@@ -248,27 +267,45 @@ class SqliteFrontier(Engine):
     def _forget_try(self, told: Settlement) -> bool:
         return told.id not in self._leases and super()._forget_try(told)
 
+    def lose(self, segment: str) -> int:
+        """Queue again what was in a segment that is no more."""
+        self._payloads.forget()
+        return super().lose(segment)
+
+    def relocate(self, old: str, new: str, size: int, places: Mapping[int, tuple[int, int]]) -> None:
+        """Say that a sealed segment stands for another."""
+        self._payloads.forget()
+        super().relocate(old, new, size, places)
+
     # Rows
+
+    def _drop(self, number: int) -> None:
+        row = self._db.execute("SELECT round, fingerprint FROM fetch WHERE id = ?", (number,)).fetchone()
+        self._fetches.remove(*row)
+        super()._drop(number)
 
     def _begin(self, *, durable: bool) -> None:
         self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         self._db.execute("BEGIN IMMEDIATE")
 
     def _learn(self, links: dict[bytes, tuple[int, Fetch]]) -> Iterable[bytes]:
-        statement = "SELECT fingerprint FROM fetch WHERE round = ? AND fingerprint IN"
-        known = {row[0] for row in self._among(statement, sorted(links), self.round)}
-        new = {key: link for key, link in links.items() if key not in known}
+        recent = self._fetches.recent
+        unsure = {key: link for key, link in links.items() if key not in recent}
+        statement = "SELECT key FROM known WHERE round = ? AND key IN"
+        known = {row[0] for row in self._among(statement, sorted(unsure), self.round)}
+        new = {key: link for key, link in unsure.items() if key not in known}
         self._insert(new)
         return new
 
-    def _insert(self, links: dict[bytes, tuple[int, Fetch]]) -> None:
-        if self._next is None:
-            self._next = count(self._db.execute("SELECT coalesce(max(id), 0) + 1 FROM fetch").fetchone()[0])
-        number, rows = self.round, []
-        for key, (bucket, fetch) in links.items():
-            self._last = next(self._next)
-            rows.append((self._last, number, key, bucket, fetch.method, fetch.url, encode(fetch)))
+    def _insert(self, links: dict[bytes, tuple[int, Fetch]]) -> range:
+        number = self.round
+        ids = self._fetches.add(number, links)
+        rows = [
+            (one, number, key, bucket, fetch.method, fetch.url, encode(fetch))
+            for one, (key, (bucket, fetch)) in zip(ids, links.items(), strict=True)
+        ]
         self._db.executemany(self._sql["learn"], rows)
+        return ids
 
     def _among(self, statement: str, keys: Sequence[Any], *first: Any) -> Iterator[Any]:
         """Yield what a statement that ends with IN finds for any of these keys."""
@@ -286,7 +323,11 @@ class SqliteFrontier(Engine):
         self._db.executemany("INSERT OR IGNORE INTO settled VALUES (?, ?)", groups)
 
     def _write_payloads(self, rows: list[tuple[Any, ...]]) -> None:
-        self._db.executemany("INSERT OR IGNORE INTO payload VALUES (?, ?, ?, ?, ?, ?)", rows)
+        new = [row for row in rows if row[0][:16] not in self._payloads.recent]
+        ids = self._payloads.add(0, [row[0][:16] for row in new])
+        self._db.executemany(
+            "INSERT INTO payload VALUES (?, ?, ?, ?, ?, ?, ?)", [(n, *row) for n, row in zip(ids, new, strict=True)]
+        )
 
     # Coverage
 

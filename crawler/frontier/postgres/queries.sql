@@ -216,6 +216,29 @@ UPDATE stand SET not_before = 0 WHERE id IN (SELECT id FROM waiting);
 SELECT s.id, k.bucket FROM stand s JOIN known k ON k.id = s.id
 WHERE k.round = :round AND s.segment = :segment AND s.state = 'done';
 
+-- name: payloads_in
+-- Payloads that stand in a segment; each segment is one node's.
+SELECT sha256, offset FROM payload WHERE segment = :was;
+
+-- name: payload_moved
+-- Where a payload stands, after its segment was rewritten.
+UPDATE payload SET segment = :now, offset = :offset WHERE sha256 = :id AND segment = :was;
+
+-- name: work
+-- What a known fetch is to be done as, and where its capture stands.
+SELECT f.id, f.work, f.state, f.bucket, f.reason, s.name, f.offset, f.token FROM fetch f LEFT JOIN segment s ON s.id = f.segment
+WHERE f.round = :round AND f.fingerprint = :fingerprint;
+
+-- name: earlier
+-- Where the capture of an earlier round stands.
+SELECT s.name, f.response_offset FROM fetch f JOIN segment s ON s.id = f.segment
+WHERE f.round = :round AND f.fingerprint = :fingerprint AND f.state = 'done' AND f.status = 200;
+
+-- name: evidence
+-- Where the capture stands that settled a URL.
+SELECT s.name, f.offset, f.status FROM fetch f LEFT JOIN segment s ON s.id = f.segment
+WHERE f.round = :round AND f.fingerprint = :fingerprint;
+
 -- name: place
 -- Where a fetch stands, after its segment was rewritten.
 UPDATE stand SET segment = :segment, "offset" = :offset, response_offset = :response_offset, response_length = :response_length

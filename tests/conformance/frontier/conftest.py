@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from crawler.frontier import reader
 from crawler.frontier.errands import ErrandFrontier
 from crawler.frontier.postgres.engine import PostgresFrontier
 from crawler.frontier.sqlite import SqliteFrontier
@@ -14,6 +15,13 @@ from tests.conformance.frontier import database
 
 #: Makes a frontier, or opens again the one that it made before; the name tells several apart.
 Opener = Callable[[], SqliteFrontier]
+
+
+@pytest.fixture(autouse=True)
+def few_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a file's index be written, and written on, within what a test does."""
+    monkeypatch.setattr(reader, "MOST_FETCHES", 3)
+    monkeypatch.setattr(reader, "MOST_PAYLOADS", 2)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
 
@@ -55,24 +57,42 @@ def goes_on(frontier: SqliteFrontier | PostgresFrontier) -> None:
     frontier.close()
 
 
+#: Makes what a file has otherwise since format 3 as it was.
+_BEFORE = """
+DROP TABLE known; DROP TABLE payload; DROP TABLE hand; DELETE FROM meta WHERE key LIKE 'indexed %';
+CREATE UNIQUE INDEX fetch_known ON fetch (round, fingerprint);
+CREATE TABLE payload (sha256 BLOB PRIMARY KEY, record_id TEXT NOT NULL, url TEXT NOT NULL, date TEXT NOT NULL,
+    segment INTEGER NOT NULL, offset INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+"""
+
+
 def test_a_file_of_an_earlier_outlast_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "frontier.sqlite"
     made = SqliteFrontier(path)
     made.offer([fetch("origin")])
     made._segment("s1")
     made._db.execute("DELETE FROM fetch")
-    made._db.executemany(f"INSERT INTO fetch {_COLUMNS} VALUES ({', '.join('?' * 16)})", rows())
     made._db.execute("UPDATE bucket SET queued = 2, leased = 2, done = 1, parked = 1")
     made._db.execute("INSERT INTO reason VALUES ('parked', 'HTTP 403', 1)")
-    made._db.execute("DROP TABLE hand")
     made.meta_set("format", "1")
     made.close()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.executescript(_BEFORE)
+        db.executemany(f"INSERT INTO fetch {_COLUMNS} VALUES ({', '.join('?' * 16)})", rows())
+        payloads = [(bytes.fromhex(f"{number:064x}"), f"<{number}>", "u", "d", 1, number) for number in range(5)]
+        payloads.append((bytes(16) + b"x" * 16, "<the same half>", "u", "d", 1, 9))
+        db.executemany("INSERT INTO payload VALUES (?, ?, ?, ?, ?, ?)", payloads)
     reader = FrontierReader(path)
     assert (reader.in_hand(), reader.stats().leased) == ({}, 2)
+    assert reader.evidence("https://a.example/5") == ("s1", 0, 0)
+    assert reader.evidence("https://a.example/7") is None
     reader.close()
-    goes_on(SqliteFrontier(path))
+    upgraded = SqliteFrontier(path)
+    assert [upgraded.known_payload(digest.hex()) is None for digest, *_ in payloads] == [False, *[True] * 5]
+    goes_on(upgraded)
     reader = FrontierReader(path)
-    assert reader.meta_get("format") == "2", "an earlier Outlast is to say that it does not know this"
+    assert reader.meta_get("format") == "3", "an earlier Outlast is to say that it does not know this"
+    assert reader.evidence("https://a.example/5") == ("s1", 0, 0)
     reader.close()
 
 

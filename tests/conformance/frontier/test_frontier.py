@@ -327,6 +327,8 @@ def test_no_verb_walks_through_all_fetches(tmp_path: Path) -> None:
     """With ten million of them each such walk would be a pause of seconds."""
     made = SqliteFrontier(tmp_path / "f.sqlite")
     for name, text in made._sql.items():
+        if name in {"asked", "left", "done_in"}:  # these tell of all of a round
+            continue
         names = {word[1:].strip("(),;") for word in text.replace("(", " ").split() if word.startswith(":")}
         whole = f"{text} (?)" if name == "cover" else text
         facts = dict.fromkeys(names, 1) if names else [1] * whole.count("?")
