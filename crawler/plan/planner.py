@@ -229,6 +229,7 @@ def headline(plan: Plan, share: Share) -> dict[str, Any]:
     helps = by_deadline and not told.is_hopeless
     return {
         "at": plan.at, "deadline": plan.goal.deadline, "left": plan.left if by_deadline else None,
+        "is_growing": plan.is_growing,
         "share_saved": share.saved, "known": share.known, "expected": share.expected, "rate": plan.rate,
         "by_deadline": {
             name: {

@@ -135,6 +135,7 @@ async def test_the_live_page_in_a_browser(site: str, tmp_path: Path) -> None:
             for name, width, dark in (("light", 1200, False), ("dark", 1200, True), ("narrow", 390, False)):
                 await page.look(width, dark=dark)
                 assert await page.run(WIDER) == [], name
+                await _brought(page)
                 await page.until("[...document.images].every(one => one.complete && one.naturalWidth > 0)")
                 await page.picture(shots / f"{name}.png")
                 assert (shots / f"{name}.png").stat().st_size > 20_000
@@ -153,6 +154,34 @@ async def test_the_live_page_in_a_browser(site: str, tmp_path: Path) -> None:
         if crawl.poll() is None:
             os.killpg(crawl.pid, signal.SIGKILL)
             crawl.wait()
+
+
+async def _brought(page: Page) -> None:
+    """Who brings a fleet's crawl is named, also one with a long name, none, or a hostile one; nothing is too wide."""
+    plain = {
+        "captures": 0,
+        "bytes": 0,
+        "leased": 0,
+        "held": 0,
+        "proven_bytes": 0,
+        "refused": 0,
+        "differs": 0,
+        "agrees": 0,
+    }
+    names = ("anna", "W" * 60, "<b>mallory</b>", "")
+    fleet = [
+        {**plain, "node": number, "name": name, "kind": "volunteer", "standing": standing, "heard": 1000, "refused": number // 3}
+        for number, (name, standing) in enumerate(zip(names, ("here", "late", "silent", "left"), strict=True), 1)
+    ]  # fmt: skip
+    shown = await page.run(
+        f"(() => {{ fleet({json.dumps({'at': 1090, 'fleet': fleet})}); const rows = [...document.querySelectorAll('#members tr')];"
+        f" return [rows.map(row => [row.firstChild.textContent, row.lastChild.textContent]), {WIDER}]; }})()"
+    )
+    assert shown == [
+        [["anna (volunteer 1)", "here"], [f"{'W' * 60} (volunteer 2)", "late, not heard for 2 min"],
+         ["<b>mallory</b> (volunteer 3)", "silent, not heard for 2 min, 1 segments refused"],
+         ["volunteer 4", "left, 1 segments refused"]], [],
+    ]  # fmt: skip
 
 
 async def _hostile(page: Page) -> None:

@@ -75,7 +75,8 @@ def forecast(stats: Stats, rate: float, now: float, deadline: float | None) -> d
 
 def planned(time: dict[str, Any], share: float | None, expected: int, plan: dict[str, Any] | None) -> dict[str, Any]:
     """Return a forecast with the share that a plan says, of what is known and expected, and, where a crawl plans for
-    the same deadline, what it says will be saved by then: likely, and at the least and the most.
+    the same deadline, what it says will be saved by then: likely, and at the least and the most. While more is found
+    than fetched (``is_growing``) that is the most there can be.
     """
     found = {**time, "share": share, "expected": expected}
     if not plan or not plan.get("by_deadline") or plan["deadline"] != time["deadline"]:
@@ -83,5 +84,6 @@ def planned(time: dict[str, Any], share: float | None, expected: int, plan: dict
     low, likely, high = (plan["by_deadline"][name]["share"] for name in ("low", "likely", "high"))
     return {
         **found, "share_by_deadline": likely, "low": low, "high": high, "rate_needed": plan["rate_needed"],
-        "fits": likely is None or likely >= _ALL,
+        "fits": (likely is None or likely >= _ALL) and not plan.get("is_growing"),
+        "is_growing": bool(plan.get("is_growing")),
     }  # fmt: skip

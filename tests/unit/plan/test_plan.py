@@ -239,6 +239,35 @@ def test_a_plan_says_what_fits_and_what_would_change_the_rest() -> None:
     assert low <= likely <= high
 
 
+def test_what_is_a_guess_is_called_one() -> None:
+    planner = Planner(LANES.values(), Goal(deadline=1000.0))
+    share = Share(done=100, waiting=30, lost=0, expected=0)
+
+    def told(done: int) -> str:
+        films = bucket(2, "originals", queued=10, done=done, bytes=done * 5_000_000)
+        for now in range(0, 40, 5):
+            plan = planner.look(float(now), [bucket(1, "posts", queued=90 - now, done=10 + now), films], {})
+        return "\n".join(lines(plan, share))
+
+    assert "originals: 10 waiting (20.0 MB to 2.0 GB, which is a guess: hardly any was seen)" in told(0)
+    assert "guess" not in told(30)
+    assert "originals: 10 waiting (50.0 MB)" in told(30)
+
+
+def test_a_plan_whose_crawl_finds_more_than_it_fetches_says_at_most() -> None:
+    planner = Planner(LANES.values(), Goal(deadline=1000.0))
+    led = {("listings", "posts"): 900, ("posts", "listings"): 300}
+    for now in range(0, 40, 5):
+        found = [bucket(1, "listings", queued=280, done=20), bucket(2, "posts", queued=850 - now, done=50 + now)]
+        plan = planner.look(float(now), found, led)
+    share = Share(done=120, waiting=1130, lost=0, expected=900)
+    told = "\n".join(lines(plan, share))
+    assert plan.is_growing
+    assert "By then at most" in told
+    assert "may be many times as much" in told
+    assert headline(plan, share)["is_growing"]
+
+
 def test_what_is_used_up_is_no_factor() -> None:
     planner = Planner(LANES.values(), Goal(deadline=100.0, budget=1000))
     for now in range(0, 65, 5):
