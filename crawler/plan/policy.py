@@ -24,8 +24,8 @@ ENOUGH = 5
 _DEPTH = 4
 #: Seconds of work at hand that keep a host busy until the plan is looked at a few times more.
 _BUSY = 20.0
-#: How many times as long as it takes to fetch what expires there is for it when that is begun.
-_HASTE = 2.0
+#: How likely it is that the site dies before all is over.
+_RISK = 0.5
 #: A price of a byte above which nothing is worth one, and how often the search for it halves.
 _DEAREST, _HALVINGS = 1e6, 60
 
@@ -209,7 +209,7 @@ def arranged(
     """Return the heaps in the order in which they go, those that are not begun with the reason why."""
     found = sorted((replace(heap, waits=_waits(heap, price, left, bandwidth)) for heap in heaps), key=_first)
     fits = drained(found, left=left, capacity=capacity)
-    found = sorted(_hurried(found, fits, bandwidth), key=_first)
+    found = sorted(_hurried(found, fits, left), key=_first)
     at_hand = [place for place, heap in enumerate(found) if heap.count]
     if at_hand and all(found[place].waits for place in at_hand):
         # What is worth more is not there yet, and may never be: bytes that nobody uses save nothing.
@@ -217,21 +217,18 @@ def arranged(
     return found
 
 
-def _hurried(heaps: Sequence[Heap], fits: Sequence[float], bandwidth: float | None) -> list[Heap]:
-    """Return the heaps, denser those that expire before their turn and would go at all: once to fetch them takes half
-    of the time that they last; at once where nobody knows when, or where the line is full, for a burst would waste it.
+def _hurried(heaps: Sequence[Heap], fits: Sequence[float], left: float) -> list[Heap]:
+    """Return the heaps, denser those that expire before their turn and would go at all, if a second of them saves more
+    than the site's death, as likely as not before all is over, would take of what waits for them meanwhile.
     """
-    before, busy, needs = [], defaultdict[str, float](float), defaultdict[str, float](float)
+    busy, ahead = defaultdict[str, float](float), defaultdict[str, float](float)
+    found = []
     for heap, n in zip(heaps, fits, strict=True):
-        before.append(busy[heap.origin])
+        is_late = heap.expires and busy[heap.origin] + heap.count * heap.seconds > heap.lasts
+        is_worth_it = n >= min(heap.reached, 1.0) and heap.density * left >= _RISK * ahead[heap.origin]
         busy[heap.origin] += n * heap.seconds
-    found = list(heaps)
-    for place, heap in sorted(enumerate(heaps), key=lambda one: one[1].lasts):
-        needed = heap.count * heap.seconds
-        if heap.expires and fits[place] >= min(heap.reached, 1.0) and before[place] + needed > heap.lasts:
-            needs[heap.origin] += needed
-            if needs[heap.origin] * _HASTE >= heap.lasts or (bandwidth and heap.seconds > heap.least):
-                found[place] = replace(heap, density=heap.density * URGENT)
+        ahead[heap.origin] += n * heap.seconds * heap.density
+        found.append(replace(heap, density=heap.density * URGENT) if is_late and is_worth_it else heap)
     return found
 
 

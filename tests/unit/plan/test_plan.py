@@ -94,13 +94,13 @@ def test_what_cannot_finish_is_not_begun() -> None:
 
 
 def test_what_expires_goes_at_once_but_only_if_it_would_go_at_all() -> None:
-    def first(left: float, lasts: float) -> str:
-        heaps = [heap(50, 10.0), heap(20, 3.0, lane="images", lasts=lasts)]
+    def first(left: float, lasts: float, worth: float = 3.0) -> str:
+        heaps = [heap(50, 10.0), heap(20, worth, lane="images", lasts=lasts)]
         return arranged(heaps, left=left, capacity=None, bandwidth=None)[0].lane
 
     assert [first(100, 0), first(50, 0)] == ["images", "posts"], "nobody knows when"
-    assert [first(100, lasts) for lasts in (30, 40)] == ["images", "images"]
-    assert [first(100, lasts) for lasts in (41, 69)] == ["posts", "posts"], "it would expire, but there is time"
+    assert [first(100, lasts) for lasts in (30, 69)] == ["images", "images"]
+    assert [first(100, lasts, 2.0) for lasts in (0, 30)] == ["posts", "posts"], "less than a death would take of posts"
     assert [first(100, lasts) for lasts in (70, inf)] == ["posts", "posts"], "its turn comes before"
     assert first(50, 30) == "posts", "it would not go at all"
 
@@ -108,7 +108,7 @@ def test_what_expires_goes_at_once_but_only_if_it_would_go_at_all() -> None:
 def test_what_expires_first_goes_first_and_what_has_expired_last() -> None:
     heaps = [heap(5, 3.0, lane="images", lasts=lasts) for lasts in (12, 20, -1, 9)]
     placed = arranged([*heaps, heap(50, 10.0)], left=100, capacity=None, bandwidth=None)
-    assert [one.lasts for one in placed] == [9, 12, 20, inf, -1], "fifteen seconds of work: all three are in haste"
+    assert [one.lasts for one in placed] == [9, 12, 20, inf, -1], "in the order in which they end"
     assert placed[-1].waits == "its links have expired"
     (only,) = arranged([heaps[2]], left=100, capacity=None, bandwidth=None)
     assert not only.waits, "there is nothing else to do"
