@@ -44,7 +44,7 @@ def bodies(rescue: Rescue) -> dict[str, bytes]:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("status", [200, 403])
+@pytest.mark.parametrize("status", [200, pytest.param(403, marks=pytest.mark.outside)])
 def test_a_site_that_dies_under_volunteers_and_comes_back(tmp_path: Path, server: str, status: int) -> None:
     (tmp_path / "cold").mkdir()
     with LimitedSite(PAGES, rate=10_000, wait=1) as site:

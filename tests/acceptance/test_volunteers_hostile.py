@@ -381,3 +381,12 @@ def test_a_join_that_is_refused_leaves_nothing(rescue: Rescue, tmp_path: Path) -
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["letter.txt", "mine", "taken"]
     assert not (rescue.collection / "volunteer.json").exists()
     Stranger(true, tmp_path, "late")  # it was not used up
+
+
+def test_what_was_lent_and_never_heard_of_is_lent_again(rescue: Rescue, good: Stranger) -> None:
+    heard, lost = (good.client.ask("lease", wire.Want(2), wire.Given).errands for _ in range(2))
+    has = tuple(one.id for one in heard)
+    assert good.client.ask("lease", wire.Want(0, has), wire.Given).errands == ()
+    assert (states_of(rescue, heard), states_of(rescue, lost)) == ({"leased"}, {"queued"})
+    again = good.client.ask("lease", wire.Want(4, has), wire.Given).errands
+    assert {one.id for one in lost} <= {one.id for one in again}
