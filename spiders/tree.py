@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 MAX_PAGE, MAX_STEPS = 8 << 20, 2_000_000_000
 #: Elements that a parser opens again wherever they were left open, and of which nothing here is read.
 _FORMATTING = re.compile(r"<(/?)(?=[bisu][\s>/]|(?:big|code|em|font|nobr|small|strike|strong|tt)[\s>/])", re.IGNORECASE)
-#: How they may begin, as far as four characters tell.
-_MAY_FORMAT = re.compile(r"/?(?:[bisu][\s>/]|big|cod|em|fon|nob|sma|str|tt)", re.IGNORECASE)
+#: How one may begin; most pages have none. An end without a beginning does nothing.
+_MAY_FORMAT = re.compile(r"<(?:[bisu][\s>/]|big|code|em|font|nobr|small|strike|strong|tt)", re.IGNORECASE)
 _BLANKS, _SPACES = re.compile(r"[ \t\r\n\f]+"), re.compile(r" {2,}")
 
 
@@ -32,8 +32,7 @@ def tree(html: str) -> LexborHTMLParser:
         tags * tags > MAX_STEPS and (tags - html.count("</")) * (tags - html.count("<span>")) > MAX_STEPS
     ):
         return LexborHTMLParser("")
-    # Most pages have none, and looking at the few ways in which tags begin is quicker than at every tag.
-    if any(map(_MAY_FORMAT.match, {piece[:4] for piece in html.split("<")})):
+    if _MAY_FORMAT.search(html):
         html = _FORMATTING.sub(r"<\1x-", html)
     return LexborHTMLParser(html)
 

@@ -305,7 +305,8 @@ class _Members:
             pass
 
     def _more(self) -> bytes:
-        data = self._file.read(min(_READ, self._left))
+        most = _READ if self.position < _PIECE else _PIECE  # of a big member little is left over
+        data = self._file.read(min(most, self._left))
         self._left -= len(data)
         if data and self._seen is not None:
             self._seen(data)
