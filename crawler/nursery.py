@@ -143,8 +143,9 @@ class _Forked:
 def _nurse(module: str, control: socket.socket) -> None:
     """Import, and fork when asked to, until nobody can ask any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; who asked decides
-    with Path(os.devnull).open() as nothing:
-        os.dup2(nothing.fileno(), sys.__stdin__.fileno() if sys.__stdin__ else 0)
+    if control.fileno():  # else there is no stdin
+        with Path(os.devnull).open() as nothing:
+            os.dup2(nothing.fileno(), 0)
     _called(__name__)
     while True:
         told, files, _, _ = socket.recv_fds(control, _WORD.size, 1)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from crawler.model import Leased
 
 #: A run ends after so many seconds, captures, or bytes of bodies in memory.
-SECONDS = 1.0
+SECONDS = 0.25
 MOST = 50
 MOST_BYTES = 4 << 20
 
@@ -58,7 +58,7 @@ class CaptureHandler(BaseDownloadHandler):
         while True:
             if captured is not None:
                 captures.append(captured)
-                size += len(captured.response.body)
+                size += len(captured.response.body) + len(captured.capture.body.data)
             left = end - loop.time()
             if left <= 0 or len(captures) >= MOST or size >= MOST_BYTES or (leased := self._take()) is None:
                 return Run(request.url, captures)
