@@ -51,6 +51,16 @@ CREATE TABLE IF NOT EXISTS dropped (
     at REAL NOT NULL,
     PRIMARY KEY (object, sha256)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS lost (
+    destination TEXT NOT NULL,       -- where a copy that was proven was seen to be missing or changed
+    key TEXT NOT NULL,               -- as it was then; what is changed stays there, as evidence
+    object TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    what TEXT NOT NULL,              -- missing or changed
+    why TEXT NOT NULL,
+    at REAL NOT NULL,
+    PRIMARY KEY (destination, key)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS part (
     upload TEXT NOT NULL,
     number INTEGER NOT NULL,
@@ -90,6 +100,17 @@ class Copy:
     proof: str = ""
     reason: str = ""
     tries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """What a copy that had been proven was seen to be: missing, or changed. It is mended once the copy is proven."""
+
+    object: str
+    sha256: str
+    key: str
+    what: str
+    why: str
 
 
 class Copies:
@@ -198,12 +219,36 @@ class Copies:
             (key, reason, now, copy.object, copy.sha256, copy.destination),
         )
 
+    def lose(self, copy: Copy, what: str, why: str, *, key: str, now: float) -> None:
+        """Say that a proven copy is missing or changed: it counts no longer, and is to be sent anew under ``key``.
+
+        It stays known as lost until it is proven again, however often its sending begins.
+        """
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute(
+                "INSERT OR REPLACE INTO lost VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (copy.destination, copy.key, copy.object, copy.sha256, what, why, now),
+            )
+            self._db.execute(
+                "UPDATE copy SET key = ?, state = 'pending', upload = '', proof = '', reason = ?, tries = tries + 1, "
+                "changed = ? WHERE object = ? AND sha256 = ? AND destination = ?",
+                (key, f"{what} {why}".strip(), now, copy.object, copy.sha256, copy.destination),
+            )
+            self._db.execute("COMMIT")
+
+    def lost(self, destination: str) -> list[Lost]:
+        """Return what was lost at a destination, mended or not, the latest last."""
+        told = "SELECT object, sha256, key, what, why FROM lost WHERE destination = ? ORDER BY at"
+        return [Lost(*row) for row in self._run(told, (destination,))]
+
     def forget(self, copy: Copy) -> None:
         """Know no more of a copy: it was withdrawn."""
-        self._run(
-            "DELETE FROM copy WHERE object = ? AND sha256 = ? AND destination = ?",
-            (copy.object, copy.sha256, copy.destination),
-        )
+        for table in ("copy", "lost"):
+            self._run(
+                f"DELETE FROM {table} WHERE object = ? AND sha256 = ? AND destination = ?",  # noqa: S608 - ours
+                (copy.object, copy.sha256, copy.destination),
+            )
 
     # What is only elsewhere
 

@@ -50,15 +50,18 @@ class Destination:
 
     @property
     def counted_as(self) -> str:
-        """Return the owner by whom copies are counted."""
+        """Return the owner by whom copies are counted; of a directory that names none, its device is one."""
         return self.owner or self.path or self.endpoint or "aws"
+
+    @property
+    def url(self) -> str:
+        """Return it as people write it for ``--to``."""
+        return f"{f'file://{self.path}' if self.path else f's3://{self.bucket}'}/{self.prefix}".rstrip("/")
 
     @property
     def where(self) -> str:
         """Return it as a URL, for people."""
-        if self.path:
-            return f"file://{self.path}/{self.prefix}".rstrip("/")
-        return f"s3://{self.bucket}/{self.prefix}".rstrip("/") + (f" at {self.endpoint}" if self.endpoint else "")
+        return f"{self.url} at {self.endpoint}" if self.endpoint else self.url
 
     def key(self, *parts: str) -> str:
         """Return the key of an object below the prefix."""

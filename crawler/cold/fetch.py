@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from crawler.cold.canary import Profile
 from crawler.cold.copies import Copies, CopyState
 from crawler.cold.destination import Destination
-from crawler.cold.quorum import owner_of
 from crawler.cold.store import Absent, open_store
 from crawler.errors import Damaged, OutlastError
 
@@ -82,9 +81,8 @@ def at_hand(path: Path, thing: Object, copies: Copies, stores: Mapping[str, Stor
 
 
 def _bring(path: Path, thing: Object, copies: Copies, stores: Mapping[str, Store]) -> None:
-    counted = owner_of(copies)
     for copy in copies.of(thing.path, thing.sha256):
-        if copy.state is CopyState.PROVEN and copy.destination in counted and copy.destination in stores:
+        if copy.state is CopyState.PROVEN and copy.destination in stores:
             try:
                 if stores[copy.destination].download(copy.key, path) == thing.sha256:
                     return

@@ -123,13 +123,14 @@ class Catalogue:
                 self._read = stamp, sorted(found, key=_rank)
             return self._read[1]
 
-    def finders(self) -> list[Object]:
-        """Return what finds segments again and goes on with them.
+    def finders(self, *, note: bool = True) -> list[Object]:
+        """Return what finds segments again and goes on with them; ``note``: write down first what changes by itself.
 
         The marker, the manifest as it is now, indexes, spiders, evidence, the work that is left, reports.
         """
         with self._lock:
-            self._note()
+            if note:
+                self._note()
         left = self._collection.checkpoint
         root, count = self._collection.root, len(manifest.read(self._collection.manifest))
         names = {

@@ -80,7 +80,7 @@ def push(
     segments are to go from here and these destinations could never have enough copies.
     """
     if order.delete_local:
-        check_enough(destinations, order.copies)
+        check_enough(destinations, order.copies, collection.warcs)
     with alone(collection, wait=order.follow), closing(Copies(collection.root / "copies.sqlite")) as copies:
         catalogue = Catalogue(collection, look=look)
         things = catalogue.segments()
@@ -92,19 +92,27 @@ def push(
             base = destination.key(place_of(collection))
             ways.append(Way(collection, destination, base, catalogue, copies, release, order, throttle, hearing))
         _run([way.go for way in ways])
-        things = catalogue.segments()
         if order.delete_local:
-            for thing in things:
-                release.consider(thing)
+            _let_go(catalogue, release)
+            if release.lost:  # what was seen to be lost goes there again, once
+                _run([way.go for way in ways])
+                _let_go(catalogue, release)
+        things = catalogue.segments()
         for way in ways:
+            way.count()
             way.close()
-        held = holders(copies)
+        held = holders(copies, collection.warcs)
         return Pushed(
             destinations=[way.outcome for way in ways], segments=len(things),
             deletable=sum(len(held.get((one.path, one.sha256), ())) >= order.copies for one in things),
             deleted=release.count, deleted_bytes=release.bytes,
             held_back=len(catalogue.held_back),
         )  # fmt: skip
+
+
+def _let_go(catalogue: Catalogue, release: Release) -> None:
+    for thing in catalogue.segments():
+        release.consider(thing)
 
 
 def _run(tasks: Sequence[Callable[[], None]]) -> None:

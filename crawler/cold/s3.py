@@ -25,7 +25,7 @@ from botocore.exceptions import (
     ProfileNotFound,
 )
 
-from crawler.cold.store import Absent, Archived, Denied, Exists, Refused, Slice, Unavailable, Underway
+from crawler.cold.store import Absent, Archived, Denied, Exists, NoBucket, Refused, Slice, Unavailable, Underway
 from crawler.errors import CredentialsError, OutlastError
 
 if TYPE_CHECKING:
@@ -365,7 +365,7 @@ def _meant(name: str, what: str, error: ClientError) -> OutlastError:
     if code == "RestoreAlreadyInProgress":
         return Underway(f"{name} restores {what} already ({told}).")
     if code in _GONE:
-        return Denied(f"{name}: the bucket is not there ({told}).")
+        return NoBucket(f"{name}: there is no such bucket ({told}).")
     if code == "RequestTimeTooSkewed":
         return Denied(f"{name}: this machine's clock is wrong ({told}).")
     if code in _DENIED or status in {"401", "403"}:

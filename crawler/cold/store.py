@@ -36,6 +36,12 @@ class Denied(CredentialsError):
     """The destination refuses us altogether."""
 
 
+class NoBucket(Denied):
+    """There is no such bucket: nothing can be there, whoever asks."""
+
+    exit_code = 3
+
+
 class Absent(Refused):
     """There is no such object or upload."""
 

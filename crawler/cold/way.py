@@ -114,7 +114,6 @@ class Way:
             if error:
                 self._hearing.say(f"{error} Trying again in {pause:.0f} s; the crawl goes on.")
             self._rest(pause)
-        self._count()
 
     def _rest(self, seconds: float) -> None:
         """Wait, but not longer than the crawl runs."""
@@ -293,7 +292,8 @@ class Way:
             whole = sum(one.bytes for one in self._things.values())
         self._hearing.progress(self._destination.name, self._sent, whole)
 
-    def _count(self) -> None:
+    def count(self) -> None:
+        """Count what is there, once all is done."""
         outcome = self.outcome
         for copy in self._rows():
             outcome.proven += copy.state is CopyState.PROVEN

@@ -63,7 +63,9 @@ def destinations() -> None:
 @click.option("--endpoint-url", "endpoint", metavar="URL", help="[default: Amazon's]")
 @click.option("--region", help="[default: that of the AWS settings]")
 @click.option("--profile", help="AWS profile whose credentials are used there.")
-@click.option("--owner", help="Whose it is: copies count by distinct owners. [default: the endpoint]")
+@click.option(
+    "--owner", help="Whose it is: copies count by distinct owners. [default: the endpoint, or a directory's disk]"
+)
 @click.option("--storage-class", help="Class of segments (GLACIER_IR, DEEP_ARCHIVE, …).")
 @click.option("--hot-class", help="Class of manifest, indexes and reports.")
 @click.option(
@@ -218,7 +220,9 @@ def _finish(one: Destination, console: Console, profile: Profile | None = None) 
 
 
 def _line(one: Destination) -> str:
-    told = [one.where, f"owner {one.counted_as}"]
+    from crawler.cold.quorum import owner  # noqa: PLC0415 - not for --help
+
+    told = [one.where, f"owner {owner(one) or one.counted_as}"]
     told += [f"class {one.storage_class}"] if one.storage_class else []
     told += [f"locked ({one.lock}, {one.lock_days} days)"] if one.lock else []
     told += ["public"] if one.public else []

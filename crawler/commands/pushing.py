@@ -20,6 +20,8 @@ from crawler.errors import UsageError
 from crawler.nursery import module_path
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from crawler.collection import Collection
     from crawler.config import Config
 
@@ -27,13 +29,14 @@ if TYPE_CHECKING:
 LINE_EVERY = 30.0
 
 
-def check(config: Config) -> None:
-    """Raise UsageError where a crawl could not push as it is told to."""
+def check(config: Config, root: Path) -> None:
+    """Raise UsageError where a crawl into ``root`` could not push as it is told to."""
     destinations = named(config.push_to)
     if config.delete_local and not destinations:
         raise UsageError("--delete-local wants destinations: --push-to NAME.")
     if config.delete_local:
-        check_enough(destinations, config.copies)
+        root = root.absolute()
+        check_enough(destinations, config.copies, next(one for one in (root, *root.parents) if one.exists()))
 
 
 class Pushing:

@@ -87,7 +87,8 @@ def carry_out(order: Order, console: Console) -> int:
         from crawler.frontier.postgres.connection import checked  # noqa: PLC0415 - only fleets have psycopg
 
         checked(config.frontier)
-    pushing.check(config)
+    root = Path(order.into) if order.into else default_root(order.seed)
+    pushing.check(config, root)
     Scope(
         hosts=frozenset(), include=config.include, exclude=config.exclude
     )  # a bad pattern is said before anything is asked
@@ -95,11 +96,12 @@ def carry_out(order: Order, console: Console) -> int:
         nursery(WORKER) as workers,
         listen(order.dashboard) if order.dashboard is not None else nullcontext() as listener,
     ):
-        return _carry_out(order, config, console, listener, workers)
+        return _carry_out(root, order, config, console, listener, workers)
 
 
-def _carry_out(order: Order, config: Config, console: Console, listener: socket | None, workers: Nursery) -> int:
-    root = Path(order.into) if order.into else default_root(order.seed)
+def _carry_out(
+    root: Path, order: Order, config: Config, console: Console, listener: socket | None, workers: Nursery
+) -> int:
     collection, site = _open(root, order, config, console)
     with collection.lock():
         log_to(collection)

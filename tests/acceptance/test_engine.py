@@ -96,7 +96,7 @@ def test_what_is_only_at_a_destination_is_read_there(tmp_path: Path) -> None:
     here = exported(root, tmp_path / "here", "--jobs", 1)
     (tmp_path / "disk").mkdir()
     config = tmp_path / "config.toml"
-    config.write_text(f'[[destination]]\nname = "disk"\nurl = "file://{tmp_path / "disk"}"\n')
+    config.write_text(f'[[destination]]\nname = "disk"\nurl = "file://{tmp_path / "disk"}"\nowner = "us"\n')
     lines = told("index", root, "--digest", "sha1")
     pushed = archive("push", root, "--to", "disk", "--delete-local", "--copies", 1, "--config", config)
     assert (pushed.code, list(root.glob("warcs/*"))) == (0, []), pushed.err

@@ -50,8 +50,9 @@ def config(path: Path, *tables: dict[str, Any]) -> list[object]:
 
 
 def disk(path: Path, name: str, **more: Any) -> dict[str, Any]:
+    """Make a directory that is as good as another machine's: it has an owner."""
     (path / name).mkdir()
-    return {"name": name, "url": f"file://{path / name}", **more}
+    return {"name": name, "url": f"file://{path / name}", "owner": name, **more}
 
 
 def bucket(server: Server, name: str, url: str = "", **more: Any) -> dict[str, Any]:

@@ -1,16 +1,17 @@
 import hashlib
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
+from crawler.cold import quorum
 from crawler.cold.canary import probe
 from crawler.cold.copies import Copies, Copy, CopyState
 from crawler.cold.destination import Destination
 from crawler.cold.directory import DirectoryStore
 from crawler.cold.objects import Object
-from crawler.cold.quorum import Release, check_enough, holders
+from crawler.cold.quorum import Release, check_enough, holders, owner
 from crawler.cold.store import Exists, Refused, Slice, Unavailable
 from crawler.errors import UsageError
 
@@ -38,9 +39,9 @@ def copies(tmp_path: Path):
 
 
 def place(copies: Copies, tmp_path: Path, name: str, *, owner: str = "", proven: bool = True, **more: object):
-    """Make a destination that has a copy; return it, open."""
+    """Make a destination that has a copy, and an owner of its own if none is told; return it, open."""
     (tmp_path / name).mkdir()
-    one = Destination(name=name, path=str(tmp_path / name), owner=owner, **more)
+    one = Destination(name=name, path=str(tmp_path / name), owner=owner or name, **more)
     store = DirectoryStore(one)
     copies.add(name, asdict(one))
     copies.set_profile(name, probe(store, "").facts())
@@ -73,7 +74,7 @@ def test_who_refuses_us_does_not_count(copies: Copies, tmp_path: Path) -> None:
     here = Here(tmp_path)
     two = [place(copies, tmp_path, "a"), place(copies, tmp_path, "b")]
     copies.set_trouble("b", "403 to everything")
-    assert holders(copies)[THING.path, SHA256] == {str(tmp_path / "a")}
+    assert holders(copies, tmp_path)[THING.path, SHA256] == {"a"}
     release(copies, here, two)
     assert here.file.exists()
     copies.set_trouble("b", "")
@@ -90,11 +91,9 @@ def test_who_is_no_member_does_not_count(copies: Copies, tmp_path: Path) -> None
 def test_a_copy_is_looked_at_again_before_anything_goes(copies: Copies, tmp_path: Path) -> None:
     here = Here(tmp_path)
     two = [place(copies, tmp_path, "a"), place(copies, tmp_path, "b")]
+    (tmp_path / "a" / "a").unlink()
     (tmp_path / "b" / "a").write_bytes(b"cut")
-    release(copies, here, two)
-    assert here.file.exists()
-    (tmp_path / "b" / "a").unlink()
-    release(copies, here, two)
+    assert release(copies, here, two).lost == 2
     assert here.file.exists()
 
 
@@ -106,11 +105,51 @@ def test_one_that_still_wants_it_is_waited_for(copies: Copies, tmp_path: Path) -
     assert here.file.exists()
 
 
-def test_too_few_owners_are_said_before_anything_is_sent() -> None:
+def test_too_few_owners_are_said_before_anything_is_sent(tmp_path: Path) -> None:
     one, other = Destination(name="a", bucket="b", owner="x"), Destination(name="c", bucket="d", owner="x")
     with pytest.raises(UsageError, match="--copies 1"):
-        check_enough([one, other], 2)
-    check_enough([one, other], 1)
+        check_enough([one, other], 2, tmp_path)
+    check_enough([one, other], 1, tmp_path)
+
+
+def test_directories_are_owned_by_their_disk_and_the_collections_own_counts_only_if_somebody_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disks = {"usb": "8:17", "usb/other": "8:17", "nas": "0:51"}
+    monkeypatch.setattr(quorum, "_device", lambda path: disks.get(str(Path(path).relative_to(tmp_path)), "8:1"))
+    near, usb, other, nas = (
+        Destination(name=name, path=str(tmp_path / name)) for name in ("near", "usb", "usb/other", "nas")
+    )
+    assert [owner(one, tmp_path) for one in (near, usb, other, nas)] == [
+        "",
+        "device 8:17",
+        "device 8:17",
+        "device 0:51",
+    ]
+    assert owner(replace(near, owner="me"), tmp_path) == "me"
+    with pytest.raises(UsageError, match="near: that is no other disk"):
+        check_enough([near], 1, tmp_path)
+    with pytest.raises(UsageError, match="have 1"):
+        check_enough([usb, other], 2, tmp_path)
+    check_enough([usb, nas], 2, tmp_path)
+
+
+def test_a_directory_that_is_not_mounted_owns_nothing(tmp_path: Path) -> None:
+    assert owner(Destination(name="d", path=str(tmp_path / "unmounted")), tmp_path) == ""
+
+
+def test_a_flipped_byte_is_seen_before_the_last_good_copy_goes(copies: Copies, tmp_path: Path) -> None:
+    here = Here(tmp_path)
+    two = [place(copies, tmp_path, "a"), place(copies, tmp_path, "b")]
+    (tmp_path / "b" / "a").write_bytes(DATA[:-1] + b"?")
+    found = release(copies, here, two)
+    assert here.file.exists()
+    assert (found.count, found.lost) == (0, 1)
+    (lost,) = copies.lost("b")
+    assert (lost.key, lost.what, lost.why) == ("a", "changed", "other bytes than were sent")
+    row = next(one for one in copies.of(THING.path, SHA256) if one.destination == "b")
+    assert row.state is CopyState.PENDING
+    assert row.key != "a", "what is wrong stays as evidence"
 
 
 def test_a_directory_keeps_what_is_there_and_must_be_there(tmp_path: Path) -> None:
