@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 import re
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from hashlib import file_digest
 from typing import TYPE_CHECKING, Any
 
 from crawler.cold.choose import Wanted, chosen
+from crawler.cold.copies import Copies
 from crawler.cold.encrypt import SUFFIX, decrypt
 from crawler.cold.store import Archived
 from crawler.collection import Collection, is_vacant, sync_directory
@@ -120,6 +122,7 @@ class _Pull:
             self._indexes(entries)
         wanted = chosen(entries, self._root / "indexes", self._wish.wanted)
         self._pulled.left = len(entries) - len(wanted)
+        self._note(entries, {entry.segment for entry in wanted})
         due = [(entry, keys) for entry in wanted if (keys := self._sought(entry)) is not None]
         asleep = self._wake([keys[0] for _, keys in due if keys])
         for entry, keys in sorted(due, key=lambda one: bool(one[1]) and one[1][0] in asleep):
@@ -161,9 +164,21 @@ class _Pull:
                 if file_digest(file, "sha256").hexdigest() == entry.sha256:
                     self._pulled.here_already += 1
                     return None
+        return self._keys(entry)
+
+    def _keys(self, entry: manifest.Entry) -> list[str]:
         stem = f"warcs/{entry.segment.removesuffix('.warc.gz')}-"
         found = [name for name in sorted(self._here) if name.startswith(stem) and _is_copy(name[len(stem) :], entry)]
         return [self._here[name] for name in sorted(found, key=lambda name: name.endswith(SUFFIX))]
+
+    def _note(self, entries: list[manifest.Entry], wanted: set[str]) -> None:
+        """Note what is not asked for and stays there, so that nobody takes it for lost."""
+        left = [one for one in entries if one.segment not in wanted and self._keys(one)]
+        if not left:
+            return
+        with closing(Copies(self._root / "copies.sqlite")) as copies:
+            for entry in left:
+                copies.drop(f"warcs/{entry.segment}", entry.sha256, [self._store.destination.where], now=time.time())
 
     def _wake(self, keys: list[str]) -> set[str]:
         """Ask for all that is archived, at once; return what that is."""

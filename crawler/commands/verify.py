@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -66,7 +67,7 @@ def verify(
 ) -> int:  # fmt: skip
     """Check PATH, a collection, WARC and WACZ files or a directory of them, or what archive prove wrote: structure,
     digests, HTTP messages, request and response pairs, revisits, index, pages and manifest, and where it is signed,
-    that it is what was signed. Reads every byte; changes nothing.
+    that it is what was signed. Reads every byte of what is here, and says what is only elsewhere; changes nothing.
 
     Several files are taken to belong together: a revisit in one may refer to another.
     """
@@ -78,7 +79,7 @@ def verify(
     trust = _trust(public_keys, tsa_ca)
     counts = {"error": 0, "warning": 0, "info": 0}
     alike: Counter[tuple[str, str]] = Counter()
-    how = _How(console, jobs or _cores(), engine)
+    how = _How(console, jobs or _cores(), engine, reach := _Reach())
     for finding in _findings(paths, how, trust):
         counts[finding.severity] += 1
         console.event(
@@ -92,22 +93,43 @@ def verify(
     for (file, rule), count in alike.items():
         if count > _ALIKE and not console.verbose:
             console.result(f"warning: {file}: {rule}: {count - _ALIKE:,} more of these; -v names each")
-    verdict = f"{counts['error']} errors, {counts['warning']} warnings"
     name = str(paths[0]) if len(paths) == 1 else f"{len(paths)} paths"
-    console.result(f"{name}: {'DAMAGED' if counts['error'] else 'whole'} ({verdict})")
+    console.result(f"{name}: {_verdict(counts, reach)}")
     code = 6 if counts["error"] else 0
     console.summary(
-        exit_code=code, errors=counts["error"], warnings=counts["warning"], path=name, paths=[str(p) for p in paths]
-    )
+        exit_code=code, errors=counts["error"], warnings=counts["warning"], path=name, paths=[str(p) for p in paths],
+        segments_read=reach.read, segments_elsewhere=reach.elsewhere,
+    )  # fmt: skip
     return code
 
 
+@dataclass(slots=True)
+class _Reach:
+    """Segments of collections that were read, and those that are not here to be read."""
+
+    read: int = 0
+    elsewhere: int = 0
+
+
 class _How(NamedTuple):
-    """Who reads: so many processes, or an engine."""
+    """Who reads, so many processes or an engine, and how far that reaches."""
 
     console: Console
     jobs: int
     engine: str | None
+    reach: _Reach
+
+
+def _verdict(counts: dict[str, int], reach: _Reach) -> str:
+    """Return the last line: nobody may take for whole what nobody read."""
+    weighed = f"({counts['error']} errors, {counts['warning']} warnings)"
+    told = "DAMAGED" if counts["error"] else "whole"
+    if not reach.elsewhere:
+        return f"{told} {weighed}"
+    return (
+        f"{told}, as far as it is here {weighed}: {reach.read:,} of {reach.read + reach.elsewhere:,} segments were "
+        f"read; {reach.elsewhere:,} are only elsewhere (archive audit, archive pull)"
+    )
 
 
 class _Trust(NamedTuple):
@@ -172,11 +194,15 @@ def _collection(path: Path, how: _How, trust: _Trust) -> Iterator[Finding]:
         collection = Collection.open(path)
     except NotACollection as e:
         raise NotACollection(f"{e} It holds no WARC or WACZ file either.") from e
-    yield from verify_collection(
+    cluster = engines.cluster(collection, how.engine, how.console, "index")
+    afar = cluster.afar if cluster else frozenset()
+    how.reach.read += len(afar | {one.name for one in collection.sealed_segments()})
+    for found in verify_collection(
         collection.warcs, collection.indexes, collection.manifest, jobs=how.jobs,
-        elsewhere=elsewhere(collection.root / "copies.sqlite"),
-        cluster=engines.cluster(collection, how.engine, how.console, "index"),
-    )  # fmt: skip
+        elsewhere=elsewhere(collection.root / "copies.sqlite"), cluster=cluster,
+    ):  # fmt: skip
+        how.reach.elsewhere += found.rule == "C010-elsewhere" and found.file not in afar
+        yield found
     try:
         Withheld.load(collection)
     except Damaged as e:

@@ -111,12 +111,15 @@ def test_only_what_is_wanted_comes(pushed: Path, tmp_path: Path, options: list[s
 def test_what_is_pulled_later_joins_what_is_here(pushed: Path, tmp_path: Path) -> None:
     ran = archive("pull", f"file://{pushed / 'disk'}", "--into", tmp_path / "new", "--post", "222", "--json")
     assert (ran.summary["segments"], ran.summary["not_asked_for"]) == (1, 3), ran.err
+    key = (pushed / "key").read_text()
+    ran = archive("verify", tmp_path / "new", "--public-key", key, "--json")
+    assert (ran.code, ran.summary["segments_read"], ran.summary["segments_elsewhere"]) == (0, 1, 3), ran.out
     ran = archive("pull", f"file://{pushed / 'disk'}", "--into", tmp_path / "new", "--json")
     assert (ran.summary["segments"], ran.summary["here_already"]) == (3, 1), ran.err
-    key = (pushed / "key").read_text()
     ran = archive("verify", tmp_path / "new", "--public-key", key)
     assert ran.code == 0, ran.out
     assert "S012-holds" in ran.out
+    assert "elsewhere" not in ran.out
     line = next(captures(tmp_path / "new" / "indexes" / "B-text.cdxj", "https://a.example/post/222"))
     proof = ["prove", tmp_path / "new", f"{line.segment}:{line.offset}", "-o", tmp_path / "p.zip"]
     assert archive(*proof).code == 0

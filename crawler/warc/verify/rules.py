@@ -74,7 +74,7 @@ RULES: dict[str, Rule] = {
     "C007-open": Rule("info", "a segment is still open; the next run seals it"),
     "C008-count": Rule("error", "a segment has not as many records as the manifest entered"),
     "C009-frontier": Rule("error", "the crawl counts as saved what no record holds"),
-    "C010-elsewhere": Rule("info", "a segment is not here: it went as others had it, proven"),
+    "C010-elsewhere": Rule("info", "a segment is not here: it is elsewhere"),
     "C011-withheld": Rule("info", "something in this segment was taken down"),
     "C012-no-frontier": Rule("info", "the fleet's database could not be asked what it counts as saved"),
     "Z001-zip": Rule("error", "the file is no whole ZIP"),
