@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 @click.command(
     "import",
-    epilog="\b\nExit status\n  0  all of it is in the collection now\n  2  usage\n  5  a run holds the collection\n"
-    "  6  a file is damaged or no WARC, and was left out\n  8  the disk is full; the same command goes on\n"
+    epilog="\b\nExit status\n  0  all of it is in the collection now\n  2  usage, or the collection is another site's\n"
+    "  5  a run holds the collection\n"
+    "  6  a file was left out: it is damaged, no WARC or holds none, or was taken down\n"
+    "  8  the disk is full; the same command goes on\n"
     "  10  there is no such file, or no such collection and no --seed",
 )
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
@@ -26,9 +28,10 @@ if TYPE_CHECKING:
 @click.option("--platform", default="generic", show_default=True, help="Of that one: which platform it is read as.")
 @common
 def import_(directory: Path, files: tuple[Path, ...], seed: str, platform: str, **options: Any) -> int:
-    """Take WARC and WACZ files that other programs made into the collection DIRECTORY. They are copied, checked,
-    indexed and entered with their hash, and from then on verified, replayed, exported, pushed and signed with the rest;
-    the platform's spider reads what it knows of in them. A crawl fetches what it would have fetched without them.
+    """Take WARC and WACZ files that other programs made, and WARC files in any ZIP, into the collection DIRECTORY. They
+    are copied, checked, indexed and entered with their hash, and from then on verified, replayed, exported, pushed and
+    signed with the rest; the platform's spider reads what it knows of in them. A crawl fetches what it would have
+    fetched without them.
 
     FILE is not touched. The same command goes on after an interruption.
     """
@@ -52,11 +55,12 @@ def import_(directory: Path, files: tuple[Path, ...], seed: str, platform: str, 
     console.result(
         f"{directory}: {imported.segments:,} files taken in ({size(imported.bytes)}), {imported.known:,} here already"
         + (f"; {len(imported.left_out):,} left out" if imported.left_out else "")
+        + (f"; {len(imported.withheld):,} hold what was taken down" if imported.withheld else "")
     )
     code = 6 if imported.left_out else 0
     console.summary(
         exit_code=code, segments=imported.segments, bytes=imported.bytes, here_already=imported.known,
-        left_out=imported.left_out, directory=str(directory),
+        left_out=imported.left_out, withheld=imported.withheld, directory=str(directory),
     )  # fmt: skip
     return code
 
@@ -68,7 +72,10 @@ def _collection(directory: Path, seed: str, platform: str) -> Collection:
     from spiders.registry import get  # noqa: PLC0415
 
     if (directory / "collection.json").is_file() or not seed:
-        return Collection.open(directory)
+        found = Collection.open(directory)
+        if seed and seed_from(seed).url not in found.marker.seeds:
+            raise UsageError(f"{directory} is the collection of {found.marker.seed}, not of {seed}; leave --seed out.")
+        return found
     if not is_vacant(directory):
         raise UsageError(f"{directory} exists and is not an Outlast collection; name another.")
     return Collection.create(directory, seed_from(seed), get(platform).name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crawler.commands.console import common, console_from, size
-from crawler.errors import DiskFull, NoCollection, UsageError
+from crawler.errors import DiskFull, NoCollection, NotHere, UsageError
 
 if TYPE_CHECKING:
     from crawler.commands.console import Console
@@ -18,8 +18,8 @@ EXIT = """
 \b
 Exit status
   0  nothing is damaged, or all of it could be mended
-  2  the directory is no collection, or the new file is there already
-  3  something was lost: each stretch is named
+  2  the directory is no collection, the file a WACZ or ZIP, or the new file is there already
+  3  something was lost: each stretch is named; or the file holds no record
   5  a run holds the collection
   8  the disk is full; the same command goes on
   10  there is no such file or directory
@@ -35,7 +35,8 @@ def repair(path: Path, into: Path | None, **options: Any) -> int:
     byte; what cannot be read is skipped and named. The damaged file is never changed: in a collection it moves to
     damaged/, and what was lost is fetched again by the next crawl.
 
-    Where a copy was pushed, archive pull brings the whole segment back instead.
+    Where a copy was pushed, archive pull brings the whole segment back instead. WACZ and ZIP files are not repaired:
+    unpack them first.
     """
     console = console_from(options)
     if not path.exists():
@@ -52,11 +53,20 @@ def repair(path: Path, into: Path | None, **options: Any) -> int:
 
 
 def _file(path: Path, into: Path | None, console: Console) -> int:
+    from crawler.importing import is_zip  # noqa: PLC0415
     from crawler.warc.salvage import salvage  # noqa: PLC0415 - not for --help
     from crawler.warc.verify import verify_file  # noqa: PLC0415
     from crawler.warc.verify.rules import DAMAGE  # noqa: PLC0415
 
-    if not any(found.rule in DAMAGE or found.rule == "W028-member" for found in verify_file(path)):
+    if is_zip(path) or path.name.endswith((".wacz", ".zip")):
+        raise UsageError(
+            f"{path} is a WACZ or ZIP file, and those are not repaired: unpack it (what is torn with zip -FF first) "
+            "and repair the WARC files that come out."
+        )
+    rules = {found.rule for found in verify_file(path)}
+    if not rules & {*DAMAGE, "W028-member"}:
+        if "W031-empty" in rules:
+            raise NotHere(f"{path} holds no record: there is nothing to save.")
         console.result(f"{path}: nothing is damaged")
         return 0
     plain = path.name.endswith(".warc")

@@ -111,6 +111,70 @@ def test_what_is_damaged_or_no_warc_is_left_out_and_named(tmp_path: Path) -> Non
     assert sorted(ran.summary["left_out"]) == ["empty.warc.gz", "text.warc", "torn.warc.gz"]
     assert [path.name.partition("-")[0] for path in (tmp_path / "all" / "warcs").iterdir()] == ["good"]
     assert archive("verify", tmp_path / "all").code == 0
+    assert "no record of it is whole" in ran.summary["left_out"]["text.warc"]
+    assert "archive repair" in ran.summary["left_out"]["torn.warc.gz"]
+    assert archive("import", tmp_path / "all", tmp_path / "good.warc.gz", "--seed", "https://x.example").code == 2
     assert archive("import", tmp_path / "nowhere", tmp_path / "good.warc.gz").code == 10
     assert archive("import", tmp_path / "all", tmp_path / "nothing.warc").code == 10
     assert archive("import", tmp_path / "new", bad[0], "--seed", "https://x.example", "--platform", "none").code == 2
+
+
+def zipped(path: Path, *members: tuple[Path, str]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as package:
+        for file, name in members:
+            package.write(file, name)
+    return path
+
+
+def test_of_a_package_nothing_is_passed_over_in_silence(tmp_path: Path) -> None:
+    good = written(tmp_path / "good.warc.gz", parler(5, Truth()))
+    other = written(tmp_path / "other.warc", parler(7, Truth()), gzip=False)
+    (tmp_path / "note.txt").write_text("hello")
+    empty = zipped(tmp_path / "empty.zip")
+    none = zipped(tmp_path / "none.wacz", (tmp_path / "note.txt", "archive/note.txt"))
+    inner = zipped(tmp_path / "inner.wacz", (good, "archive/good.warc.gz"))
+    outer = zipped(tmp_path / "outer.zip", (inner, "a/inner.wacz"), (other, "deep/er/other.warc"))
+    half = tmp_path / "half.wacz"
+    half.write_bytes(inner.read_bytes()[:-300])
+    flipped = zipped(tmp_path / "flipped.wacz", (other, "archive/other.warc"))
+    data = flipped.read_bytes()
+    flipped.write_bytes(data[:900] + bytes(9) + data[909:])
+    given = [empty, none, outer, half, flipped]
+    ran = archive("import", tmp_path / "all", *given, "--seed", "https://parler.com", "--json")
+    assert (ran.code, ran.summary["segments"]) == (6, 1), ran.err
+    told = ran.summary["left_out"]
+    assert sorted(told) == ["empty.zip", "flipped.wacz/other.warc", "half.wacz", "none.wacz", "outer.zip/a/inner.wacz"]
+    assert not any("archive repair" in why for why in told.values())
+    assert archive("verify", tmp_path / "all").code == 0
+    # The same bytes are known whatever they are called.
+    (tmp_path / "another.warc").symlink_to(other)
+    ran = archive("import", tmp_path / "all", tmp_path / "another.warc", "--json")
+    assert (ran.code, ran.summary["segments"], ran.summary["here_already"]) == (0, 0, 1), ran.err
+    for path in (half, inner, empty):
+        assert archive("repair", path).code == 2
+    (tmp_path / "nothing.warc.gz").touch()
+    assert archive("repair", tmp_path / "nothing.warc.gz").code == 3
+
+
+def test_what_was_taken_down_does_not_come_back_by_an_import(tmp_path: Path) -> None:
+    truth, who = Truth(), ["--by", "me", "--reason", "asked"]
+    file = written(tmp_path / "posts.warc.gz", parler(5, truth))
+    assert archive("import", tmp_path / "all", file, "--seed", "https://parler.com").code == 0
+    url = next(iter(truth.posts.values()))["url"]
+    assert archive("takedown", tmp_path / "all", "--url", url, *who).code == 0
+    assert archive("takedown", tmp_path / "all", "--rewrite", "--purge", "--by", "me").code == 0
+    renamed = file.rename(tmp_path / "renamed.warc.gz")
+    ran = archive("import", tmp_path / "all", renamed, "--json")
+    assert (ran.code, ran.summary["segments"]) == (6, 0), ran.err
+    assert "taken down" in ran.summary["left_out"]["renamed.warc.gz"]
+    # Another file with the same page is another matter: it is withheld, and that is said.
+    more = written(tmp_path / "more.warc.gz", parler(6, Truth()))
+    ran = archive("import", tmp_path / "all", more, "--json")
+    assert (ran.code, ran.summary["segments"], ran.summary["withheld"]) == (0, 1, ["more.warc.gz"]), ran.err
+    assert archive("cat", tmp_path / "all", url).code == 3
+    assert archive("takedown", tmp_path / "all", "--lift", "1", *who).code == 0
+    ran = archive("import", tmp_path / "all", renamed, "--json")
+    assert (ran.code, ran.summary["segments"]) == (0, 1), ran.err
+    ran = archive("import", tmp_path / "all", renamed, "--json")
+    assert (ran.code, ran.summary["here_already"]) == (0, 1), ran.err
+    assert archive("verify", tmp_path / "all").code == 0
