@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING
 
 from crawler.capture import spool
 from crawler.capture.decode import response_from
+from crawler.collection import class_of
 from crawler.model import PROBE_LANE, SegmentClass
 from crawler.warc.groups import GroupReader, outlinks
 from crawler.warc.reader import Records, Torn
+
+#: Attempts settled nothing, and of what others saved no work was ours.
+UNREAD = frozenset({SegmentClass.ATTEMPTS.value, SegmentClass.IMPORTED.value})
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +30,7 @@ def read_captures(collection: Collection) -> Iterator[tuple[CaptureResponse, tup
     With it come the fetches that its callback named, None where that is not written down. What is torn is left out:
     ``archive verify`` tells of it.
     """
-    paths = [path for path in collection.sealed_segments() if f"-{SegmentClass.ATTEMPTS.value}." not in path.name]
+    paths = [path for path in collection.sealed_segments() if class_of(path.name) not in UNREAD]
     places: dict[str, tuple[Path, int]] = {}
     for path in paths:
         places.update((record.id, (path, record.offset)) for record in Records(path) if record.type == "response")

@@ -16,11 +16,11 @@ from typing import IO, TYPE_CHECKING
 from crawler import clock
 from crawler.capture import spool
 from crawler.capture.decode import response_from
-from crawler.collection import OPEN_SUFFIX, serial_of
+from crawler.collection import OPEN_SUFFIX, class_of, serial_of
 from crawler.commit import read_all, settlement
 from crawler.errors import Damaged, Locked
 from crawler.failpoint import failpoint
-from crawler.model import PROBE_LANE, Fetch, Leased, Location, Settlement, State
+from crawler.model import PROBE_LANE, Fetch, Leased, Location, SegmentClass, Settlement, State
 from crawler.settle import Answer, rule
 from crawler.warc.groups import GroupReader
 from crawler.warc.reader import Records, Torn
@@ -100,7 +100,8 @@ def take_in(
     known, serial, count = frontier.taken_in(), int(frontier.meta_get("serial") or 0), 0
     for path in collection.sealed_segments():
         if path.name not in known:
-            count += rebuild(path, collection, frontier, spider_class, seed, admission)
+            if class_of(path.name) != SegmentClass.IMPORTED:  # of those, no work was ours
+                count += rebuild(path, collection, frontier, spider_class, seed, admission)
             frontier.set_segment_state(path.name, "sealed")
             serial = max(serial, serial_of(path.name))
     frontier.meta_set("serial", str(serial))

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from crawler import clock
-from crawler.collection import OPEN_SUFFIX
-from crawler.model import PROBE_LANE, SegmentClass, State
+from crawler.captures import UNREAD
+from crawler.collection import OPEN_SUFFIX, class_of
+from crawler.model import PROBE_LANE, State
 from crawler.recover import BATCH, finder, read_group
 from crawler.warc.groups import GroupReader
 from crawler.warc.reader import Torn
@@ -75,7 +76,7 @@ class _Reparse:
     def run(self, seed: Seed) -> Read:
         self._commit([*self._admission.admitted(self._spider.seeds(seed))])
         for path in (*self._collection.sealed_segments(), *self._collection.open_segments()):
-            if f"-{SegmentClass.ATTEMPTS.value}." not in path.name:
+            if class_of(path.name) not in UNREAD:
                 for group in GroupReader(path):
                     self._look_at(group)
         self._commit()

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from crawler.cold.store import Absent, Denied, Exists, Refused, Slice, Unavailable
+from crawler.cold.store import Absent, Denied, Exists, Refused, Slice, Unavailable, landing
 from crawler.collection import sync_directory
 
 if TYPE_CHECKING:
@@ -102,12 +102,10 @@ class DirectoryStore:
 
     def download(self, key: str, path: Path) -> str:
         digest = hashlib.sha256()
-        with self._asking(key), self._path(key).open("rb") as file, path.open("wb") as out:
+        with self._asking(key), self._path(key).open("rb") as file, landing(path) as write:
             while piece := file.read(_PIECE):
                 digest.update(piece)
-                out.write(piece)
-            out.flush()
-            os.fsync(out.fileno())
+                write(piece)
         return digest.hexdigest()
 
     def is_awake(self, key: str) -> bool:

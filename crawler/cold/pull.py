@@ -20,9 +20,10 @@ from crawler.cold.copies import Copies
 from crawler.cold.encrypt import SUFFIX, decrypt
 from crawler.cold.store import Archived
 from crawler.collection import Collection, is_vacant, sync_directory
-from crawler.errors import Damaged, NotACollection, OutlastError, UsageError
+from crawler.errors import Damaged, NotACollection, UsageError
 from crawler.evidence.canonical import write
-from crawler.warc import manifest
+from crawler.warc import cdxj, manifest
+from crawler.warc.reader import Records
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +54,8 @@ class Pulled:
     left: int = 0
     #: Segments that were asked for and that the destination does not have, or not as they were.
     missing: dict[str, str] = field(default_factory=dict)
+    #: What else there is not what was pushed → why. The segments tell all of it but statements and time-stamps.
+    spoilt: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +124,9 @@ class _Pull:
         if self._wish.wanted.needs_indexes:
             self._indexes(entries)
         wanted = chosen(entries, self._root / "indexes", self._wish.wanted)
+        if self._pulled.spoilt:  # what they would say of these segments, nobody knows
+            known = {entry.segment for entry in wanted}
+            wanted += [one for one in entries if one.segment not in known and not self._index(one).exists()]
         self._pulled.left = len(entries) - len(wanted)
         self._note(entries, {entry.segment for entry in wanted})
         due = [(entry, keys) for entry in wanted if (keys := self._sought(entry)) is not None]
@@ -137,12 +143,13 @@ class _Pull:
         part = self._root / "collection.json.pulled"
         best, most = b"", -1
         for name in sorted(self._here):
-            if _MARKER.fullmatch(name):
-                self._take(self._here[name], part)
+            if _MARKER.fullmatch(name) and self._had(name, part):
                 data = part.read_bytes()
                 part.unlink()
                 if (knows := _knowledge(data)) > most:
                     best, most = data, knows
+        if not best:
+            raise Damaged("The destination has no collection.json that is what was pushed.")
         write(self._root / "collection.json", best)
 
     def _manifest(self) -> list[manifest.Entry]:
@@ -184,7 +191,7 @@ class _Pull:
         """Ask for all that is archived, at once; return what that is."""
         asleep = {key for key in keys if not self._store.is_awake(key)}
         if asleep and not self._wish.tier:
-            raise OutlastError(
+            raise Archived(
                 f"{len(asleep)} segments are in an archive class, {min(asleep)} among them; --tier Bulk (cheapest), "
                 "Standard or Expedited asks for them and waits."
             )
@@ -239,9 +246,30 @@ class _Pull:
                 names[name[: found.start()].removeprefix("indexes/")] = name
         for entry in entries:
             stem = entry.segment.removesuffix(".warc.gz")
-            path = self._root / "indexes" / f"{stem}.cdxj"
-            if stem in names and not path.exists():
-                self._take(self._here[names[stem]], path)
+            path = self._index(entry)
+            if stem in names and not path.exists() and not self._had(names[stem], path):
+                self._remade(entry, path)
+
+    def _index(self, entry: manifest.Entry) -> Path:
+        return self._root / "indexes" / f"{entry.segment.removesuffix('.warc.gz')}.cdxj"
+
+    def _remade(self, entry: manifest.Entry, path: Path) -> None:
+        """Make the index of a segment anew, as sealing made it; without the segment it is not known what that holds."""
+        segment = self._root / "warcs" / entry.segment
+        if segment.exists():
+            indexer = cdxj.Indexer(entry.segment)
+            write(path, cdxj.index(line for record in Records(segment) if (line := indexer.line(record)) is not None))
+
+    def _had(self, name: str, path: Path) -> bool:
+        """Fetch an object that is no segment; say whether it is what was pushed."""
+        try:
+            self._take(self._here[name], path)
+        except Damaged as e:
+            if name not in self._pulled.spoilt:
+                self._say(str(e))
+            self._pulled.spoilt[name] = str(e)
+            return False
+        return True
 
     def _rest(self) -> None:
         """Fetch statements, time-stamps and spiders; of several under one name the longest, as they only ever grow."""
@@ -254,7 +282,8 @@ class _Pull:
             path = self._root / f"{found['path']}{end['end']}"
             part = path.with_name(f"{path.name}.pulled")
             part.parent.mkdir(parents=True, exist_ok=True)
-            self._take(self._here[name], part)
+            if not self._had(name, part):
+                continue
             data = part.read_bytes()
             part.unlink()
             if path not in best or len(data) > len(best[path]):
@@ -267,7 +296,7 @@ class _Pull:
         """Fetch the newest note of the work that was left, for a frontier that is made anew."""
         names = sorted(name for name in self._here if name.startswith("checkpoint/") and _SUM.search(name))
         if names and not (self._root / "frontier.sqlite").exists():
-            self._take(self._here[names[-1]], self._root / "checkpoint.jsonl.gz")
+            self._had(names[-1], self._root / "checkpoint.jsonl.gz")
 
     def _take(self, key: str, path: Path, sha256: str = "") -> None:
         """Fetch an object into a file that gets its name once it is what it should be; its key has its hash."""

@@ -72,9 +72,10 @@ class Hearing:
 
 def push(
     collection: Collection, destinations: Sequence[Destination], order: Order, hearing: Hearing = Hearing(), *,
-    look: Callable[[], object] = lambda: None,
+    look: Callable[[], object] = lambda: None, leaving: Callable[[], object] = lambda: None,
 ) -> Pushed:  # fmt: skip
-    """Copy a collection to each destination and prove the copies. ``look``: looks for what was taken down.
+    """Copy a collection to each destination and prove the copies. ``look``: looks for what was taken down;
+    ``leaving``: reads what is to be known of segments when they are gone.
 
     Raises Locked where another push of this collection runs, Damaged where its manifest is broken, UsageError where
     segments are to go from here and these destinations could never have enough copies.
@@ -84,7 +85,7 @@ def push(
     with alone(collection, wait=order.follow), closing(Copies(collection.root / "copies.sqlite")) as copies:
         catalogue = Catalogue(collection, look=look)
         things = catalogue.segments()
-        release = Release(catalogue, copies, order.copies, say=hearing.say)
+        release = Release(catalogue, copies, order.copies, say=hearing.say, leaving=leaving)
         throttle = Throttle(order.rate)
         ways = []
         for destination in destinations:

@@ -88,12 +88,14 @@ class Release:
     """Removes segments from this machine once ``needed`` owners have them. Calls may come from several threads."""
 
     def __init__(
-        self, catalogue: Catalogue, copies: Copies, needed: int, *, say: Callable[[str], None] = lambda text: None
-    ) -> None:
+        self, catalogue: Catalogue, copies: Copies, needed: int, *, say: Callable[[str], None] = lambda text: None,
+        leaving: Callable[[], object] = lambda: None,
+    ) -> None:  # fmt: skip
         self._catalogue = catalogue
         self._copies = copies
         self._needed = needed
         self._say = say
+        self._leaving = leaving
         self._lock = threading.Lock()
         #: The destinations that are open: what they have can be looked at.
         self.stores: dict[str, Store] = {}
@@ -119,6 +121,11 @@ class Release:
                     return
                 owners = {counted[row.destination] for row in rows if self._is_there(row, thing, reading)}
             if len(owners) < self._needed:
+                return
+            try:
+                self._leaving()
+            except OutlastError as e:
+                self._say(f"{thing.path} stays here: what it says cannot be read: {e}")
                 return
             self._copies.drop(thing.path, thing.sha256, owners, now=time.time())
             path.unlink()

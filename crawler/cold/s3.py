@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,18 @@ from botocore.exceptions import (
     ProfileNotFound,
 )
 
-from crawler.cold.store import Absent, Archived, Denied, Exists, NoBucket, Refused, Slice, Unavailable, Underway
+from crawler.cold.store import (
+    Absent,
+    Archived,
+    Denied,
+    Exists,
+    NoBucket,
+    Refused,
+    Slice,
+    Unavailable,
+    Underway,
+    landing,
+)  # fmt: skip
 from crawler.errors import CredentialsError, OutlastError
 
 if TYPE_CHECKING:
@@ -152,16 +162,14 @@ class S3Store:
 
     def download(self, key: str, path: Path) -> str:
         digest = hashlib.sha256()
-        with self.asking(key), path.open("wb") as out:
+        with self.asking(key), landing(path) as write:
             body = self.client.get_object(Bucket=self.bucket, Key=key)["Body"]
             try:
                 while piece := body.read(_PIECE):
                     digest.update(piece)
-                    out.write(piece)
+                    write(piece)
             finally:
                 body.close()
-            out.flush()
-            os.fsync(out.fileno())
         return digest.hexdigest()
 
     def is_awake(self, key: str) -> bool:

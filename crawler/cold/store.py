@@ -8,16 +8,46 @@ from __future__ import annotations
 
 import io
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from crawler.errors import CredentialsError, OutlastError
+from crawler.errors import CredentialsError, DiskFull, OutlastError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from crawler.cold.destination import Destination
     from crawler.cold.throttle import Throttle
+
+
+@contextmanager
+def landing(path: Path) -> Iterator[Callable[[bytes], None]]:
+    """Write what a destination gives to a file here, durably; what our own disk refuses is no fault of the destination.
+
+    Raises DiskFull.
+    """
+    with _ours(path):
+        out = path.open("wb", buffering=0)  # no rest of it is written, and refused, while it is closed
+
+    def write(data: bytes) -> None:
+        left = memoryview(data)
+        with _ours(path):
+            while left:
+                left = left[out.write(left) :]
+
+    with out:
+        yield write
+        with _ours(path):
+            os.fsync(out.fileno())
+
+
+@contextmanager
+def _ours(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as e:
+        raise DiskFull(f"{path} cannot be written: {e.strerror}.") from e
 
 
 class Refused(OutlastError):

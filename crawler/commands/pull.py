@@ -79,9 +79,12 @@ def pull(
     found_none = bool(pulled.left) and not (pulled.segments or pulled.here_already or pulled.missing)
     if found_none:
         console.say("No segment there holds what was asked for.")
-    code = 3 if pulled.missing or found_none else 0
+    if pulled.spoilt:
+        console.say(f"{len(pulled.spoilt):,} other files there are not what was pushed; indexes were made anew.")
+    code = 3 if pulled.missing or found_none else 6 if pulled.spoilt else 0
     console.summary(
         exit_code=code, segments=pulled.segments, bytes=pulled.bytes, here_already=pulled.here_already,
-        not_asked_for=pulled.left, missing=pulled.missing, directory=into,
+        not_asked_for=pulled.left, missing=pulled.missing, spoilt=pulled.spoilt,
+        directory=into,
     )  # fmt: skip
     return code

@@ -139,10 +139,21 @@ def push(
         follow=follow, public_originals=public_originals, delete_local=delete_local, copies=copies,
     )  # fmt: skip
     try:
-        pushed = carry_out(collection, destinations, order, Hearing(bars.show, bars.say), look=look)
+        pushed = carry_out(
+            collection, destinations, order, Hearing(bars.show, bars.say), look=look,
+            leaving=partial(_taken_in, collection),
+        )  # fmt: skip
     finally:
         bars.close()
     return _tell(pushed, console)
+
+
+def _taken_in(collection: Collection) -> None:
+    """Bring the data set up to date: what a segment says is known here also when the segment is gone."""
+    from crawler.reading.dataset import Dataset  # noqa: PLC0415
+
+    with Dataset(collection) as dataset:
+        dataset.update(jobs=1)
 
 
 def _through_links(collection: Collection, path: Path, connections: int, console: Console) -> int:

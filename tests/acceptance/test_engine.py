@@ -100,6 +100,7 @@ def test_what_is_only_at_a_destination_is_read_there(tmp_path: Path) -> None:
     lines = told("index", root, "--digest", "sha1")
     pushed = archive("push", root, "--to", "disk", "--delete-local", "--copies", 1, "--config", config)
     assert (pushed.code, list(root.glob("warcs/*"))) == (0, []), pushed.err
+    forget(root)  # it was read before it went
     with cluster(tmp_path / "dask") as dask:
         assert exported(root, tmp_path / "afar", "--engine", dask.address) == here
         assert told("index", root, "--digest", "sha1", "--engine", dask.address) == lines

@@ -17,7 +17,7 @@ from warcio.warcwriter import WARCWriter
 from crawler.replicas.launch import NOW
 from crawler.replicas.run import running
 from tests.acceptance.support import archive, segments
-from tests.acceptance.written import Page, Truth, differences, parler
+from tests.acceptance.written import Page, Truth, differences, parler, write
 
 
 def written(path: Path, pages: Iterator[Page], *, gzip: bool = True) -> Path:
@@ -98,6 +98,15 @@ def test_others_files_stand_beside_a_crawl_that_does_not_count_them(tmp_path: Pa
     assert ran.code == 0, ran.err
     assert archive("verify", tmp_path / "all").code == 0
     assert not any(url.encode() in path.read_bytes() for path in (tmp_path / "all" / "indexes").glob("*.cdxj"))
+
+
+def test_what_another_outlast_noted_beside_its_records_drives_nothing_here(tmp_path: Path) -> None:
+    write("parler", 5, tmp_path / "theirs")
+    (theirs,) = segments(tmp_path / "theirs")
+    ran = archive("import", tmp_path / "ours", theirs, "--seed", "https://elsewhere.example")
+    assert ran.code == 0, ran.err
+    found = archive("status", tmp_path / "ours", "--json")
+    assert (found.code, found.summary["failed"], found.summary["done"]) == (0, 0, 0)
 
 
 def test_what_is_damaged_or_no_warc_is_left_out_and_named(tmp_path: Path) -> None:

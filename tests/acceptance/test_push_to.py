@@ -191,6 +191,9 @@ def test_who_refuses_all_is_quarantined_and_one_object_is_not_all(
     assert back.summary["deleted"] == back.summary["segments"]
     assert not segments(collection)
     assert archive("status", collection, "--json").summary["lacking"] == [], "they are proven elsewhere"
+    read = archive("export", collection, "-f", "jsonl", "-o", tmp_path / "out")
+    assert read.code == 0, "what they say was read before they went"
+    assert (tmp_path / "out" / "posts.jsonl").read_text().count("\n") >= 20
 
 
 def test_what_cannot_be_is_said_first(collection: Path, tmp_path: Path) -> None:
