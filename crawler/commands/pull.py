@@ -13,7 +13,8 @@ from crawler.commands.console import common, console_from, digits, duration, siz
 @click.command(
     epilog="\b\nExit status\n  0  all that was asked for is here, and is what was pushed\n  2  usage\n"
     "  3  something is not there, or not restored yet\n"
-    "  4  credentials are missing or were refused\n  6  what came is not what was pushed"
+    "  4  credentials are missing or were refused\n  6  what came is not what was pushed\n"
+    "  8  the disk here is full; the same command goes on"
 )
 @click.argument("url", metavar="NAME|s3://BUCKET/PREFIX|file:///PATH")
 @click.option("--into", required=True, type=click.Path(file_okay=False), help="The collection's directory.")

@@ -108,6 +108,22 @@ def test_only_what_is_wanted_comes(pushed: Path, tmp_path: Path, options: list[s
         assert index.read_bytes() == (pushed / "c" / "indexes" / index.name).read_bytes()
 
 
+@pytest.mark.parametrize(("options", "wanted"), [([], "ABCD"), (["--url", "https://a.example/post/111"], "AB")])
+def test_a_spoilt_index_is_made_anew_and_stops_nothing(
+    pushed: Path, tmp_path: Path, options: list[str], wanted: str
+) -> None:
+    shutil.copytree(pushed / "disk", tmp_path / "disk")
+    (index,) = tmp_path.glob("disk/**/indexes/B-*.cdxj")
+    whole = index.read_bytes()
+    index.write_bytes(whole[:20] + b"?" + whole[21:])
+    ran = archive("pull", f"file://{tmp_path / 'disk'}", "--into", tmp_path / "new", *options, "--json")
+    assert (ran.code, len(ran.summary["spoilt"])) == (6, 1), ran.err
+    assert "".join(path.name[0] for path in sorted((tmp_path / "new" / "warcs").iterdir())) == wanted
+    for made in (tmp_path / "new" / "indexes").glob("*.cdxj"):
+        assert made.read_bytes() == (pushed / "c" / "indexes" / made.name).read_bytes()
+    assert archive("verify", tmp_path / "new").code == 0
+
+
 def test_what_is_pulled_later_joins_what_is_here(pushed: Path, tmp_path: Path) -> None:
     ran = archive("pull", f"file://{pushed / 'disk'}", "--into", tmp_path / "new", "--post", "222", "--json")
     assert (ran.summary["segments"], ran.summary["not_asked_for"]) == (1, 3), ran.err
