@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -42,6 +43,8 @@ def audit(
 
     console = console_from(options)
     collection = Collection.open(Path(directory))
+    if not os.access(collection.root, os.W_OK):
+        console.say(f"{directory} cannot be written: what is found here is not written down, and no push learns of it.")
     code = damaged = 0
     for found in findings(collection, read_back=read_back, names=destinations):
         if isinstance(found, Finding):
@@ -77,6 +80,6 @@ def _looked(found: Verdict, read_back: str) -> str:
     parts = ["lengths match"]
     parts += [f"so does the {how} that the server tells of {count:,}" for how, count in sums.items()]
     if found.looked["read"] == found.there:
-        return "every copy was read and is as it was"
+        return "those were read" if found.damaged else "every copy was read and is as it was"
     told = f"{found.looked['read']:,} were read" if read_back != "none" else "nothing was read"
     return f"{', '.join(parts)}; {told}: --read-back {'full' if read_back != 'none' else 'sample|full'} reads"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from crawler.commands import settings
-from crawler.errors import UsageError
+from crawler.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
     import threading
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: What joins the parts of an emoji, and letters of some scripts; harmless, though no letter.
 _JOINERS = "\u200c\u200d"
+
+INTERRUPTED = "Interrupted; nothing that was saved is lost, and the same command goes on from here."
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -116,6 +118,26 @@ def until_told() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def ending_at_once() -> Iterator[None]:
+    """Let Ctrl-C end the program there and then, with one line: for what loses nothing when it is killed.
+
+    Threads that wait for a server could not be told to stop, and would be waited for.
+    """
+    import signal  # noqa: PLC0415 - not for --help
+
+    def end(*_: object) -> None:
+        # Not click's echo: what is interrupted may be in the midst of one.
+        os.write(2, f"\narchive: {INTERRUPTED}\n".encode()[0 if is_terminal() else 1 :])
+        os._exit(Interrupted.exit_code)
+
+    before = signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def size(count: float) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -11,7 +13,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from crawler.commands.console import Console, byte_count, common, console_from, duration, is_terminal, size
+from crawler.commands.console import (
+    Console,
+    byte_count,
+    common,
+    console_from,
+    duration,
+    ending_at_once,
+    is_terminal,
+    size,
+)
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -32,7 +43,9 @@ Exit status
   4  credentials are missing or were refused
   5  another push of this collection runs
   6  the manifest is damaged
+  8  the collection cannot be written
   10  there is no such directory
+  130  interrupted (Ctrl-C); the same command goes on
 """
 
 
@@ -101,6 +114,7 @@ Exit status
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be sent, and what it would cost.")
 @common
+@ending_at_once()
 def push(
     directory: str, urls: tuple[str, ...], endpoints: tuple[str, ...], grant: str | None, region: str | None,
     storage_class: str, connections: int, bwlimit: str, read_back: Literal["auto", "full", "sample", "none"],
@@ -113,13 +127,15 @@ def push(
     from crawler.cold.encrypt import encrypt_to  # noqa: PLC0415 - not for --help
     from crawler.collection import Collection  # noqa: PLC0415
     from crawler.commands.destinations import named  # noqa: PLC0415
-    from crawler.errors import UsageError  # noqa: PLC0415
+    from crawler.errors import DiskFull, UsageError  # noqa: PLC0415
     from crawler.reading.takedown import current  # noqa: PLC0415
 
     console = console_from(options)
     if bool(urls) == bool(grant):
         raise UsageError("Say where it goes: --to WHERE, or --grant FILE.")
     collection = Collection.open(Path(directory))
+    if not os.access(collection.root, os.W_OK):
+        raise DiskFull(f"{directory} cannot be written, and a push keeps what it did there (copies.sqlite, push.lock).")
     if keys:
         encrypt_to(collection, keys)
     look = partial(current, collection)
@@ -138,13 +154,11 @@ def push(
         connections=connections, rate=byte_count(bwlimit), read_back=read_back, patience=duration(retry_for),
         follow=follow, public_originals=public_originals, delete_local=delete_local, copies=copies,
     )  # fmt: skip
-    try:
+    with closing(bars):
         pushed = carry_out(
             collection, destinations, order, Hearing(bars.show, bars.say), look=look,
             leaving=partial(_taken_in, collection),
         )  # fmt: skip
-    finally:
-        bars.close()
     return _tell(pushed, console)
 
 
@@ -162,10 +176,8 @@ def _through_links(collection: Collection, path: Path, connections: int, console
     from crawler.cold.volunteer import send  # noqa: PLC0415
 
     bars = _Bars(console)
-    try:
+    with closing(bars):
         told = send(collection, read(path), connections=connections, progress=bars.show)
-    finally:
-        bars.close()
     console.result(f"{told.there:,} files are there ({size(told.bytes)}), {told.sent:,} went now")
     for thing, why in told.refused.items():
         console.result(f"  {thing}: {why}")

@@ -148,3 +148,21 @@ def test_sums_that_a_server_tells_are_named(collection: Path, tmp_path: Path) ->
         assert ran.code == 0, ran.out + ran.err
         assert "lengths match" in ran.out
         assert "nothing was read" in ran.out
+
+
+def test_a_server_whose_sums_prove_nothing_is_read_before_anything_goes(
+    collection: Path, disk: Path, tmp_path: Path
+) -> None:
+    with moto(tmp_path / "moto") as server:
+        push = ["push", collection, *owned(tmp_path, disk), "--to", f"s3://{BUCKET}/p", "--endpoint-url", server.url]
+        assert archive(*push, **server.environment).code == 0
+        client = server.client()
+        keys = [one["Key"] for one in client.list_objects_v2(Bucket=BUCKET, Prefix="p/")["Contents"]]
+        spoilt = next(key for key in keys if key.endswith(".warc.gz"))
+        data = client.get_object(Bucket=BUCKET, Key=spoilt)["Body"].read()
+        client.put_object(Bucket=BUCKET, Key=spoilt, Body=data[:-9] + bytes([data[-9] ^ 1]) + data[-8:])
+        ran = archive(*push, "--delete-local", **server.environment)
+        assert ran.code == 0, ran.out + ran.err
+        assert f"{spoilt} is changed" in ran.err
+        assert not segments(collection)
+        assert archive("audit", collection, "--read-back", "full", **server.environment).code == 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +19,7 @@ from crawler.collection import Collection
 from crawler.replicas.run import running
 from tests.acceptance.s3_proxy import Asked, Proxy
 from tests.acceptance.s3_servers import BUCKET, Server, seaweedfs
-from tests.acceptance.support import archive, doubles, segments, settled, start
+from tests.acceptance.support import archive, command, doubles, environment, segments, settled, start
 
 
 @pytest.fixture(scope="module")
@@ -214,3 +216,29 @@ def test_what_cannot_be_is_said_first(collection: Path, tmp_path: Path) -> None:
     assert gone.code == 3
     assert "is not there" in gone.out
     assert not (tmp_path / "disk").exists()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_ends_a_push_at_once_with_a_line_and_loses_nothing(collection: Path, tmp_path: Path, times: int) -> None:
+    (tmp_path / "disk").mkdir()
+    push = ["push", collection, "--to", f"file://{tmp_path / 'disk'}"]
+    slow = subprocess.Popen(
+        command(*push, "--bwlimit", "1KB"), stderr=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(), text=True
+    )
+    until = time.monotonic() + 60
+    while not list((tmp_path / "disk").rglob(".part-*")):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    asked = time.monotonic()
+    for _ in range(times):
+        slow.send_signal(signal.SIGINT)
+        time.sleep(0.01)
+    out, err = slow.communicate(timeout=20)
+    assert time.monotonic() - asked < 2
+    assert (slow.returncode, out) == (130, "")
+    assert err.startswith("archive: Interrupted; nothing that was saved is lost")
+    assert err.count("\n") == 1
+    ran = archive(*push)
+    assert ran.code == 0, ran.err
+    assert archive("audit", collection, "--read-back", "full").code == 0
+    assert not list((tmp_path / "disk").rglob(".part-*"))
