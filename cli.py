@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import click
 
-from crawler.errors import Interrupted, OutlastError
+from crawler.errors import NO_ROOM, DiskFull, Interrupted, OutlastError
 
 COMMANDS = {
     "crawl": ("crawl", "Save a whole site; the same command resumes."),
@@ -124,6 +124,9 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stderr.close()
         sys.exit(1)
     except OSError as e:
+        if e.errno in NO_ROOM:
+            _say(f"{e.filename or 'a file'} cannot be written: {e.strerror}; free some space and run it again.")
+            sys.exit(DiskFull.exit_code)
         if e.errno not in _FORBIDDEN:
             _fault()
         _say(f"{e.filename or 'a file'} cannot be read or written: {e.strerror}.")

@@ -46,7 +46,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
-from crawler.errors import Locked, NoCollection, NotACollection, UsageError
+from crawler.errors import NO_ROOM, DiskFull, Locked, NoCollection, NotACollection, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -159,7 +159,7 @@ class Collection:
                 with suppress(PermissionError):  # a parent that we may not read we did not write either
                     sync_directory(folder.parent)
         except OSError as e:
-            raise UsageError(f"{root} cannot be written: {e.strerror}.") from e
+            raise (DiskFull if e.errno in NO_ROOM else UsageError)(f"{root} cannot be written: {e.strerror}.") from e
         return made
 
     def add_seed(self, seed: Seed) -> None:

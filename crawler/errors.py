@@ -20,6 +20,11 @@ OutlastError                   1
 
 from __future__ import annotations
 
+import errno
+
+#: Errors by which the system says that a disk, or a user's share of it, is full.
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+
 
 class OutlastError(Exception):
     """Something went wrong inside Outlast."""

@@ -23,6 +23,7 @@ Exit status
   3  the destination cannot do it, nothing came yet, or some of it was not taken
   4  credentials are missing or were refused
   6  what came is damaged
+  8  the disk is full; the same command goes on
 """
 
 
@@ -87,7 +88,7 @@ def collect(file: str, where: str, endpoints: tuple[str, ...], into: str, **opti
 
     console = console_from(options)
     with closing(_store(where, endpoints)) as store:
-        told = fetch(store, _read(file), Path(into))
+        told = fetch(store, _read(file, store), Path(into))
     console.result(f"{into}: {told.files:,} files ({size(told.bytes)}), {told.here_already:,} here already")
     for name, why in told.refused.items():
         console.result(f"  {name}: {why}")
@@ -108,8 +109,8 @@ def revoke(file: str, where: str, endpoints: tuple[str, ...], **options: Any) ->
     from crawler.cold.grant import revoke as end  # noqa: PLC0415
 
     console = console_from(options)
-    found = _read(file)
     with closing(_store(where, endpoints)) as store:
+        found = _read(file, store)
         came = end(store, found)
     console.result(f"{found.name} is ended; {came:,} files had come.")
     console.summary(exit_code=0, name=found.name, files=came)
@@ -126,7 +127,12 @@ def _store(where: str, endpoints: tuple[str, ...]) -> Store:
     return open_store(destination)
 
 
-def _read(file: str) -> Grant:
+def _read(file: str, store: Store) -> Grant:
+    """Return a grant that was issued for this place. Raises UsageError."""
     from crawler.cold.grant import read  # noqa: PLC0415
+    from crawler.errors import UsageError  # noqa: PLC0415
 
-    return read(Path(file))
+    found, here = read(Path(file)), store.destination
+    if not all(one.key.startswith(f"{here.key('volunteers')}/") for one in found.slots):
+        raise UsageError(f"{file} was issued for {found.destination}, not for {here.where}.")
+    return found

@@ -13,7 +13,8 @@ from crawler.commands.console import common, console_from, size
 @click.command(
     epilog="\b\nExit status\n  0  signed, or was and is unchanged\n  1  the authority gives no time-stamp\n"
     "  2  usage: no key, or segments that are still open\n  5  a run holds the collection\n"
-    "  6  it is not what the manifest says\n  10  there is no such directory"
+    "  6  it is not what the manifest says\n  8  the disk is full; the same command goes on\n"
+    "  10  there is no such directory"
 )
 @click.argument("directory", type=click.Path(file_okay=False))
 @click.option("--key", default=None, metavar="NAME|FILE", help="Sign with this key. [default: the only one there is]")
@@ -55,7 +56,8 @@ def sign(
     told = made.statement
     console.result(
         f"{path}: {'signed' if is_new else 'signed before, and unchanged since'}: {told.manifest.segments:,} segments, "
-        f"{told.held.records:,} records, {size(told.held.bytes)}, {len(told.files):,} other files"
+        f"{told.held.records:,} records, {size(told.held.bytes)}, {len(told.files):,} other files "
+        "(segments by the manifest and their lengths; archive verify reads their bytes)"
     )
     if bagged:
         console.result(f"{bagit}: a bag of {bagged.files:,} files, {size(bagged.bytes)}")

@@ -193,6 +193,9 @@ def _collection(path: Path, how: _How, trust: _Trust) -> Iterator[Finding]:
     try:
         collection = Collection.open(path)
     except NotACollection as e:
+        if (path / "collection.json").is_file() and (path / "manifest.jsonl").is_file():
+            yield finding("C013-marker", "collection.json", 0, "restore it from a copy, and verify again for the rest")
+            return
         raise NotACollection(f"{e} It holds no WARC or WACZ file either.") from e
     cluster = engines.cluster(collection, how.engine, how.console, "index")
     afar = cluster.afar if cluster else frozenset()

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from crawler.collection import sync_directory
-from crawler.errors import UsageError
+from crawler.errors import NO_ROOM, Damaged, DiskFull, UsageError
 from crawler.evidence.holdings import files, prefix, settle
 from crawler.provenance import outlast_version
 from crawler.warc import manifest
@@ -38,7 +38,8 @@ class Bagged:
 def bag(collection: Collection, output: Path) -> Bagged:
     """Make a bag of a collection; it has its name once it is whole. The caller holds the collection's lock.
 
-    Raises UsageError where ``output`` exists, cannot be written, or a segment of the manifest is not here.
+    Raises UsageError where ``output`` exists, cannot be written, or a segment of the manifest is not here; Damaged
+    where one is not what the manifest says; DiskFull. Then there is no bag.
     """
     if output.exists():
         raise UsageError(f"{output} exists already.")
@@ -54,7 +55,9 @@ def bag(collection: Collection, output: Path) -> Bagged:
         part.rename(output)
         sync_directory(output.absolute().parent)
     except OSError as e:
-        raise UsageError(f"{output} cannot be written: {e.strerror}.") from e
+        raise (DiskFull if e.errno in NO_ROOM else UsageError)(f"{output} cannot be written: {e.strerror}.") from e
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
     return bagged
 
 
@@ -67,7 +70,10 @@ def _payload(collection: Collection, part: Path) -> dict[str, str]:
         path = collection.warcs / entry.segment
         if not path.is_file():
             raise UsageError(f"{entry.segment} is not here; archive pull fetches it.")
-        sums[_put(path, part, f"warcs/{entry.segment}", link=True)] = entry.sha256
+        name = _put(path, part, f"warcs/{entry.segment}", link=True)
+        if prefix(part / name)[1] != entry.sha256:
+            raise Damaged(f"{entry.segment} is not what the manifest says; archive verify tells more.")
+        sums[name] = entry.sha256
     for one in files(collection):
         name = _put(collection.root / one.path, part, one.path, link=one.kind == "fixed")
         sums[name] = one.sha256 if one.kind == "fixed" else prefix(part / name)[1]

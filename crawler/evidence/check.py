@@ -38,6 +38,10 @@ RULES: dict[str, tuple[Severity, str]] = {
     "S010-later": ("info", "changed since it was signed, as what goes on changes"),
     "S011-surplus": ("warning", "the file is not in the last statement"),
     "S012-holds": ("info", "holds"),
+    "S014-state": (
+        "warning",
+        "changed since it was signed, and no segment was sealed since: sign again if a run did it",
+    ),
     "P001-proof": ("error", "the proof is none"),
     "P002-record": ("error", "the record is not in the segment"),
     "P003-segment": ("error", "the segment is not in what was signed"),
@@ -126,8 +130,7 @@ def _files(collection: Collection, last: Facts, segments: int) -> Iterator[Findi
         if not path.is_file():
             yield finding(_when_gone(collection, one), one.path, "" if one.kind == "fixed" else "it is not here")
         elif not _is_as_signed(path, one):
-            may = (one.kind == "state" and went_on) or _grew(collection, one)
-            yield finding("S010-later" if may else "S005-file", one.path)
+            yield finding(_when_changed(collection, one, last, segments, went_on), one.path)
     if segments == last.manifest.segments:
         own = f"{collection.evidence.name}/statement-{last.number:05d}.json"
         for name in sorted(names(collection) - {one.path for one in last.files} - {own}):
@@ -146,6 +149,22 @@ def _grew(collection: Collection, one: File) -> bool:
         (candidate != path or candidate.stat().st_size > one.bytes) and prefix(candidate, one.bytes)[1] == one.sha256
         for candidate in candidates
     )
+
+
+def _when_changed(collection: Collection, one: File, last: Facts, segments: int, went_on: bool) -> str:
+    """Return the rule for a file that is not as it was: logs grow, a run changes its state and never whose it is."""
+    if _grew(collection, one):
+        return "S010-later"
+    if one.kind != "state" or not went_on or (one.path == "collection.json" and not _is_about(collection, last)):
+        return "S005-file"
+    return "S010-later" if segments > last.manifest.segments else "S014-state"
+
+
+def _is_about(collection: Collection, last: Facts) -> bool:
+    """Say whether the marker is of the collection that was signed; there may be more seeds, and a spider of its own."""
+    ours, told = collection.marker, last.collection
+    is_read_so = ours.platform == told.platform or bool(ours.spiders)
+    return is_read_so and ours.created == told.created and set(told.seeds) <= set(ours.seeds)
 
 
 def _when_gone(collection: Collection, one: File) -> str:

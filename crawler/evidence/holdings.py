@@ -12,6 +12,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from crawler.errors import DiskFull
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -76,10 +78,16 @@ def prefix(path: Path, length: int | None = None) -> tuple[int, str]:
 
 
 def settle(collection: Collection) -> None:
-    """Have all of the frontier in its one file, none in a log beside it. The caller holds the collection's lock."""
+    """Have all of the frontier in its one file, none in a log beside it. The caller holds the collection's lock.
+
+    Raises DiskFull where there is no room for that.
+    """
     if collection.frontier.exists():
         with closing(sqlite3.connect(collection.frontier)) as db:
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            try:
+                db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            except sqlite3.OperationalError as e:
+                raise DiskFull(f"{collection.frontier} cannot be written ({e}).") from e
 
 
 def coverage(frontier: FrontierReader) -> dict[str, Any]:

@@ -6,12 +6,11 @@ ended, as long as the collection says the same.
 
 from __future__ import annotations
 
-import errno
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from crawler.errors import DiskFull, UsageError
+from crawler.errors import NO_ROOM, DiskFull, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -82,6 +81,6 @@ def export(name: str, order: Order) -> Iterator[Written]:
     try:
         yield from getattr(import_module(module), function)(order)
     except OSError as e:
-        if e.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if e.errno in NO_ROOM:
             raise DiskFull(f"{order.output} cannot be written: {e.strerror}.") from e
         raise UsageError(f"{e.filename or order.output} cannot be written: {e.strerror}.") from e

@@ -62,6 +62,8 @@ def test_what_a_volunteer_sends_becomes_a_collection(collection: Path, tmp_path:
     again = archive("push", collection, "--grant", file, "--json", **BARE)
     assert (again.code, again.summary["sent"]) == (0, 0)
     assert again.summary["there"] == ran.summary["there"] == ran.summary["sent"]
+    astray = ["--to", f"s3://{BUCKET}/other", *where[2:], "--into", tmp_path / "new"]
+    assert archive("grant", "collect", file, *astray, **weed.environment).code == 2
     came = archive("grant", "collect", file, *where, "--into", tmp_path / "new", **weed.environment)
     assert came.code == 0, came.out + came.err
     for path in segments(collection):

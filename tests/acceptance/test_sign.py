@@ -20,7 +20,7 @@ from crawler.evidence import check, proof
 from crawler.evidence.canonical import canonical
 from crawler.replicas.run import running
 from tests.acceptance.signing import Signed, flip_and_look, made, rules
-from tests.acceptance.support import archive
+from tests.acceptance.support import ROOT, archive, environment, namespace
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +180,61 @@ def test_a_bag_is_valid_and_holds_the_collection(signed: Signed, tmp_path: Path)
     log = held / "logs" / "crawl.log"
     log.write_bytes(log.read_bytes()[:-1])
     assert subprocess.run(validate, check=False, capture_output=True).returncode != 0
+
+
+def test_no_bag_is_made_of_what_is_damaged(signed: Signed, tmp_path: Path) -> None:
+    root = tmp_path / "c"
+    shutil.copytree(signed.root, root)
+    segment = next((root / "warcs").iterdir())
+    whole = segment.read_bytes()
+    segment.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    told = archive("sign", root, XDG_DATA_HOME=signed.data)
+    assert told.code == 0
+    assert "archive verify reads their bytes" in told.out
+    for command in (["export", root, "-f", "bagit", "-o"], ["sign", root, "--bagit"]):
+        ran = archive(*command, tmp_path / "bag", XDG_DATA_HOME=signed.data)
+        assert (ran.code, len(ran.err.splitlines())) == (6, 1), ran.err
+        assert segment.name in ran.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c"]
+
+
+def test_a_state_that_no_run_changed_is_named(signed: Signed, tmp_path: Path) -> None:
+    root = tmp_path / "c"
+    shutil.copytree(signed.root, root)
+    marker = root / "collection.json"
+    whole = marker.read_bytes()
+    with (root / "logs" / "crawl.log").open("a") as log:
+        log.write("a line more\n")
+    for old, new, rule, code in (
+        (b'"since": null', b'"since": 2020', "S014-state", 0),
+        (b'"mastodon"', b'"mastodom"', "S005-file", 6),
+        (b'"format": 1', b'"format": x', "C013-marker", 6),
+    ):
+        marker.write_bytes(whole.replace(old, new))
+        ran = archive("verify", root, "--public-key", signed.key)
+        assert (ran.code, rule in ran.out) == (code, True), ran.out + ran.err
+    marker.write_bytes(whole)
+    ran = archive("verify", root, "--public-key", signed.key)
+    assert "(0 errors, 0 warnings)" in ran.out
+
+
+def test_a_full_disk_is_one_line(signed: Signed, tmp_path: Path) -> None:
+    """Under what is signed, and under a new collection: exit code 8."""
+    disk, key = tmp_path / "disk", next(Path(signed.data).rglob("*.pem"))
+    disk.mkdir()
+    full = f"mount -t tmpfs -o size=256k none {disk} && cp {signed.root}/logs/* {disk}/ && head -c 1M /dev/zero > {disk}/fill"
+    unsigned = (
+        f"cp -r {signed.root} {tmp_path}/c; rm {tmp_path}/c/evidence/*; mount --bind {disk} {tmp_path}/c/evidence"
+    )
+    for command in (
+        f"{unsigned}; exec {sys.executable} -m cli sign {tmp_path}/c --key {key}",
+        f"exec {sys.executable} -m cli merge {disk}/new {signed.root}",
+        f"exec {sys.executable} -m cli export {signed.root} -f bagit -o {disk}/bag",
+    ):
+        shell = [*namespace(), "sh", "-c", f"{full}; {command}"]
+        ran = subprocess.run(shell, check=False, capture_output=True, text=True, cwd=ROOT, env=environment())
+        told = [line for line in ran.stderr.splitlines() if not line.startswith("head:")]
+        assert (ran.returncode, len(told)) == (8, 1), ran.stderr
 
 
 def test_a_crawl_goes_on_without_its_authority(tmp_path: Path) -> None:

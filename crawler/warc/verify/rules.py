@@ -77,6 +77,7 @@ RULES: dict[str, Rule] = {
     "C010-elsewhere": Rule("info", "a segment is not here: it is elsewhere"),
     "C011-withheld": Rule("info", "something in this segment was taken down"),
     "C012-no-frontier": Rule("info", "the fleet's database could not be asked what it counts as saved"),
+    "C013-marker": Rule("error", "the collection's marker cannot be read"),
     "Z001-zip": Rule("error", "the file is no whole ZIP"),
     "Z002-member": Rule("error", "a member of the ZIP is damaged"),
     "Z003-datapackage": Rule("error", "there is no readable datapackage.json"),
