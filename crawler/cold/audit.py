@@ -131,6 +131,7 @@ class _Place:
         self._destination = destination
         self._profile = profile
         self._things = things
+        self._now = {path: sha256 for path, sha256 in things}  # noqa: C416 - dict() would copy it
         self._rows = {(row.object, row.sha256): row for row in copies.all(destination.name)}
         self._lost = {
             (one.object, one.sha256): one
@@ -180,8 +181,9 @@ class _Place:
 
     def _is_past(self, key: tuple[str, str]) -> bool:
         """Say whether something lost is a former state of a file whose state of now is there."""
-        now = next((one for one in self._things if one[0] == key[0]), None)
-        return key not in self._things and (now is None or any((one.object, one.sha256) == now for one in self._proven))
+        now = self._rows.get((key[0], self._now.get(key[0], "")))
+        is_there = now is not None and now.state is CopyState.PROVEN
+        return key not in self._things and (is_there or key[0] not in self._now)
 
     def _still(self, store: Store, row: Copy, lost: Lost) -> Iterator[Finding]:
         """Look at what an earlier audit or push found to be lost: it is, until a push has proved it anew."""

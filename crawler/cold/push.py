@@ -96,7 +96,7 @@ def push(
         if order.delete_local:
             _let_go(catalogue, release)
             if release.lost:  # what was seen to be lost goes there again, once
-                _run([way.go for way in ways])
+                _run([way.go for way in ways if way.outcome.error is None])
                 _let_go(catalogue, release)
         things = catalogue.segments()
         for way in ways:

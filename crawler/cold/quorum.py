@@ -103,6 +103,7 @@ class Release:
         self.bytes = 0
         #: Copies that were seen to be missing or changed.
         self.lost = 0
+        self._told: set[tuple[Copy, str]] = set()
 
     def consider(self, thing: Object) -> None:
         """Remove a segment if it may go: no destination that takes anything still wants it, and enough have it."""
@@ -119,7 +120,10 @@ class Release:
             for reading in ("never", "unproved"):  # nothing is read in vain where too few are there
                 if len(owners) < self._needed:
                     return
+                lost = self.lost
                 owners = {counted[row.destination] for row in rows if self._is_there(row, thing, reading)}
+                if self.lost > lost:  # it must go there again first
+                    return
             if len(owners) < self._needed:
                 return
             try:
@@ -140,12 +144,12 @@ class Release:
         try:
             seen = look(self.stores[copy.destination], profile, copy, thing, reading)
         except OutlastError as e:
-            seen = Seen("unreadable", str(e))
+            seen = Seen("unreadable", f"({e})")
         if seen.is_lost:
             learn(self._copies, copy, seen)
             self.lost += 1
-        if seen.what:
-            self._say(
-                f"{copy.destination}: {copy.key} is {seen.what} {seen.why}".rstrip() + "; the segment stays here."
-            )
+        if seen.what and (copy, seen.what) not in self._told:
+            self._told.add((copy, seen.what))
+            goes = ", and goes there again" if seen.is_lost else ""
+            self._say(f"{copy.destination}: {copy.key} is {seen.what} {seen.why}".rstrip() + goes)
         return not seen.what

@@ -97,6 +97,14 @@ def test_a_copy_is_looked_at_again_before_anything_goes(copies: Copies, tmp_path
     assert here.file.exists()
 
 
+def test_a_copy_more_than_enough_that_is_lost_is_made_again_first(copies: Copies, tmp_path: Path) -> None:
+    here = Here(tmp_path)
+    three = [place(copies, tmp_path, name) for name in "abc"]
+    (tmp_path / "c" / "a").unlink()
+    assert release(copies, here, three).lost == 1
+    assert here.file.exists()
+
+
 def test_one_that_still_wants_it_is_waited_for(copies: Copies, tmp_path: Path) -> None:
     here = Here(tmp_path)
     two = [place(copies, tmp_path, "a"), place(copies, tmp_path, "b")]
