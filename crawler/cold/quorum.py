@@ -79,7 +79,7 @@ def check_enough(destinations: Sequence[Destination], needed: int, home: Path) -
     why = f" {', '.join(near)}: that is no other disk than the collection's, or is not there;" if near else ""
     fewer = f", or say --copies {len(owners)}" if owners else ""
     raise UsageError(
-        f"--delete-local wants {needed} copies with distinct owners, and these destinations have {len(owners)}{told};"
+        f"--delete-local wants copies with {needed} distinct owners, and these destinations have {len(owners)}{told};"
         f"{why} name more, or whose they are (owner, in a [[destination]] of the config){fewer}."
     )
 

@@ -81,5 +81,6 @@ def _looked(found: Verdict, read_back: str) -> str:
     parts += [f"so does the {how} that the server tells of {count:,}" for how, count in sums.items()]
     if found.looked["read"] == found.there:
         return "those were read" if found.damaged else "every copy was read and is as it was"
-    told = f"{found.looked['read']:,} were read" if read_back != "none" else "nothing was read"
-    return f"{', '.join(parts)}; {told}: --read-back {'full' if read_back != 'none' else 'sample|full'} reads"
+    if read_back == "none":
+        return f"{', '.join(parts)}; nothing was read: --read-back sample|full reads"
+    return f"{', '.join(parts)}; bytes read of {found.looked['read']:,} (--read-back full reads all)"
