@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pyrage
 import pytest
 
+from crawler.cold.copies import Copies
 from crawler.cold.destination import from_url
 from crawler.cold.directory import DirectoryStore
 from crawler.cold.pull import Wish
@@ -19,6 +21,7 @@ from crawler.collection import Collection
 from crawler.commands.pull import pull
 from crawler.errors import OutlastError
 from crawler.model import Original, Seed
+from crawler.warc import manifest
 from crawler.warc.lookup import captures
 from crawler.warc.seal import seal
 from tests.acceptance.support import archive
@@ -140,6 +143,18 @@ def test_what_is_pulled_later_joins_what_is_here(pushed: Path, tmp_path: Path) -
     proof = ["prove", tmp_path / "new", f"{line.segment}:{line.offset}", "-o", tmp_path / "p.zip"]
     assert archive(*proof).code == 0
     assert archive("verify", tmp_path / "p.zip", "--public-key", key).code == 0
+
+
+def test_nobody_takes_for_whole_what_nobody_read(pushed: Path, tmp_path: Path) -> None:
+    shutil.copytree(pushed / "c", tmp_path / "c")
+    entries = manifest.read(tmp_path / "c" / "manifest.jsonl")
+    with closing(Copies(tmp_path / "c" / "copies.sqlite")) as copies:
+        for one in entries:
+            copies.drop(f"warcs/{one.segment}", one.sha256, ["somebody"], now=0.0)
+            (tmp_path / "c" / "warcs" / one.segment).unlink()
+    ran = archive("verify", tmp_path / "c", "--public-key", (pushed / "key").read_text())
+    assert ran.code == 0, ran.out
+    assert "as far as it is here (0 errors, 0 warnings): 0 of 4 segments were read" in ran.out.splitlines()[-1]
 
 
 class Cold(DirectoryStore):
