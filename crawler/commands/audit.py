@@ -40,12 +40,13 @@ def audit(
     from crawler.cold.audit import Finding  # noqa: PLC0415 - not for --help
     from crawler.cold.audit import audit as findings  # noqa: PLC0415
     from crawler.collection import Collection  # noqa: PLC0415
+    from crawler.errors import UsageError  # noqa: PLC0415
 
     console = console_from(options)
     collection = Collection.open(Path(directory))
     if not os.access(collection.root, os.W_OK):
         console.say(f"{directory} cannot be written: what is found here is not written down, and no push learns of it.")
-    code = damaged = 0
+    code, damaged, asked = 0, 0, False
     for found in findings(collection, read_back=read_back, names=destinations):
         if isinstance(found, Finding):
             console.result(f"  {found.what:<10} {found.key}  {found.why}".rstrip())
@@ -59,6 +60,9 @@ def audit(
         )  # fmt: skip
         damaged += found.damaged
         code = max(code, found.exit_code)
+        asked = True
+    if not asked:  # what a pull of a part notes is no push
+        raise UsageError(f"{directory} was never pushed from here; archive pull of the whole proves what is elsewhere.")
     console.summary(exit_code=code, damaged=damaged)
     return code
 

@@ -133,6 +133,7 @@ def test_what_is_pulled_later_joins_what_is_here(pushed: Path, tmp_path: Path) -
     key = (pushed / "key").read_text()
     ran = archive("verify", tmp_path / "new", "--public-key", key, "--json")
     assert (ran.code, ran.summary["segments_read"], ran.summary["segments_elsewhere"]) == (0, 1, 3), ran.out
+    assert archive("audit", tmp_path / "new").code == 2
     ran = archive("pull", f"file://{pushed / 'disk'}", "--into", tmp_path / "new", "--json")
     assert (ran.summary["segments"], ran.summary["here_already"]) == (3, 1), ran.err
     ran = archive("verify", tmp_path / "new", "--public-key", key)
