@@ -62,7 +62,9 @@ def audit(
         code = max(code, found.exit_code)
         asked = True
     if not asked:  # what a pull of a part notes is no push
-        raise UsageError(f"{directory} was never pushed from here; archive pull of the whole proves what is elsewhere.")
+        raise UsageError(
+            f"Nothing of {directory} was pushed from here to where it can be looked at; archive pull proves the rest."
+        )
     console.summary(exit_code=code, damaged=damaged)
     return code
 
