@@ -81,6 +81,8 @@ def read(raw: str) -> dict[str, Profile]:
         own = [frame.rpartition(":")[0] + ")" for frame in frames[last + 1 :]]
         if not own:
             continue
+        if any("crawler/worker.py" in frame for frame in own):  # forked, with the command line of who forked it
+            name = "worker"
         profile, times = found.setdefault(name, Profile()), int(count)
         profile.samples += times
         profile.files[own[-1].rpartition("(")[2].rstrip(")")] += times
