@@ -187,3 +187,13 @@ def test_what_was_taken_down_does_not_come_back_by_an_import(tmp_path: Path) -> 
     ran = archive("import", tmp_path / "all", renamed, "--json")
     assert (ran.code, ran.summary["here_already"]) == (0, 1), ran.err
     assert archive("verify", tmp_path / "all").code == 0
+
+
+@pytest.mark.parametrize("place", ["import.copied", "seal.manifested", "seal.indexed", "seal.renamed"])
+def test_an_import_that_was_killed_goes_on(tmp_path: Path, place: str) -> None:
+    file = written(tmp_path / "posts.warc.gz", parler(5, Truth()))
+    taken = ["import", tmp_path / "all", file, "--seed", "https://parler.com", "--platform", "parler"]
+    assert archive(*taken, OUTLAST_FAILPOINT=place).code == -9
+    assert archive(*taken).code == 0
+    assert [path.read_bytes() for path in (tmp_path / "all" / "warcs").iterdir()] == [file.read_bytes()]
+    assert archive("verify", tmp_path / "all").code == 0
